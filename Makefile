@@ -1,0 +1,49 @@
+# The two commands of a newcomer are `make demo` and `make test`. Each makes the environment first; a second run only looks.
+PYTHON ?= python3
+SEED   ?= 1
+RATE   ?= 200
+FAULTS ?= 20
+
+.PHONY: help setup demo test lint bench chaos lock
+.SILENT:
+
+help:
+	printf '%s\n' \
+	  'make demo    everything on this machine, until Ctrl-C (DEMO_SECONDS=60 RATE=200 SEED=1)' \
+	  'make test    the whole suite on a real broker and a real database' \
+	  'make lint    ruff and mypy' \
+	  'make bench   the measured table, into bench.json' \
+	  'make chaos   faults on a running system (FAULTS=20 SEED=1)' \
+	  'make setup   only the environment' \
+	  'make lock    pin requirements.lock anew'
+
+setup:
+	$(PYTHON) deploy/bootstrap.py
+
+demo: setup
+	echo 'demo: departments, broker, database, connectors, worker and wall; state in $${IOC_STATE_DIR:-.run}' >&2
+	exec .venv/bin/ioc demo --rate $(RATE) --seed $(SEED) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS) --json)
+
+test:
+	$(PYTHON) deploy/bootstrap.py --browser
+	echo 'test: the whole suite on a real broker and a real database' >&2
+	.venv/bin/python -m pytest --ignore=tests/bench --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: setup
+	echo 'lint: ruff and mypy' >&2
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: setup
+	echo 'bench: the measured table, medians of three; into bench.json' >&2
+	.venv/bin/python -m tests.bench
+
+chaos:
+	$(PYTHON) deploy/bootstrap.py --browser
+	echo 'chaos: $(FAULTS) faults on a running system, seed $(SEED)' >&2
+	.venv/bin/python -m tests.chaos.run --faults $(FAULTS) --seed $(SEED)
+
+lock: setup
+	.venv/bin/uv pip compile pyproject.toml deploy/lock.in --extra dev --extra java --extra node --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --output-file requirements.lock

@@ -1,0 +1,133 @@
+"""One status of one bank transaction, whichever bank and channel told it: the same fact gives the same event."""
+
+import hmac
+import re
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from urllib.parse import unquote_plus
+
+from connectors.formats import Arrival, times
+from connectors.formats.xml import MAX_DIGITS, MAX_DONG
+from streams.departments.payment import Payment
+from streams.errors import Reject
+
+MAX_BYTES = 2 * 1024 * 1024
+
+_HOSPITAL = re.compile(r"\d{5}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A bank's notice, read: status is paid, mismatched, failed or unknown; merchant is the bank's own code of the hospital."""
+
+    bank: str
+    transaction: str
+    status: str
+    merchant: str
+    paid_vnd: int
+    paid_at_us: int | None
+    made_at_us: int | None
+
+
+def event(receipt: Receipt, arrival: Arrival) -> Payment:
+    """The event. Money and paid time are told of paid and mismatched ones only: what a bank writes there for the others differs
+    between its notice and its list. Raises Reject `time_out_of_range`."""
+    pseudonyms = arrival.pseudonyms
+    moved = receipt.status in ("paid", "mismatched")
+    paid_vnd = receipt.paid_vnd if moved else 0
+    paid_at_us = receipt.paid_at_us if moved else None
+    at_us = next((us for us in (receipt.paid_at_us, receipt.made_at_us) if us is not None), arrival.known_at_us)
+    unit = arrival.units.get(receipt.merchant)
+    if unit is None and receipt.bank == "hdbank" and _HOSPITAL.fullmatch(receipt.merchant):
+        unit = receipt.merchant
+    fields = (receipt.bank, receipt.transaction, receipt.status, unit or "", str(paid_vnd), "" if paid_at_us is None else str(paid_at_us))
+    return Payment(
+        id=pseudonyms("transaction", f"{receipt.bank}|{receipt.transaction}|{receipt.status}"),
+        body=pseudonyms.body("\x1f".join(fields).encode()),
+        source=arrival.source,
+        event_time_us=times.in_range(at_us, arrival.known_at_us, "the time of the payment"),
+        known_at_us=arrival.known_at_us,
+        kind=receipt.bank,
+        unit=unit,
+        transaction=pseudonyms("transaction", f"{receipt.bank}|{receipt.transaction}"),
+        status=receipt.status,
+        paid_vnd=paid_vnd,
+        paid_at_us=paid_at_us,
+    )
+
+
+def text(value: object) -> str:
+    """A field as stripped text; "" for null. Raises Reject `field` for a list or an object."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | dict | list):
+        raise Reject("field", "a field that should be text or a number is something else")
+    return str(value).strip()
+
+
+def required(value: object, name: str) -> str:
+    """As `text`. Raises Reject `missing` when there is none."""
+    found = text(value)
+    if not found:
+        raise Reject("missing", f"{name} is absent")
+    return found
+
+
+def money(value: object, name: str, unit: int = 1) -> int | None:
+    """Whole đồng of an amount in 1/`unit` đồng, half rounded up; None when absent. Raises Reject `number`."""
+    found = text(value)
+    if not found:
+        return None
+    if len(found) > MAX_DIGITS + 2 or not _NUMBER.fullmatch(found):
+        raise Reject("number", f"{name} is not an amount of at most {MAX_DIGITS} digits")
+    amount = Decimal(found) / unit
+    if amount < 0 or amount >= MAX_DONG:
+        raise Reject("number", f"{name} is less than 0 or 10^15 đồng or more")
+    return int(amount.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def signed(expected: str, given: str) -> bool:
+    """Whether two signatures written in hex are the same, in constant time."""
+    return hmac.compare_digest(expected.lower().encode(), given.strip().lower().encode())
+
+
+def secret(arrival: Arrival) -> bytes | None:
+    """The key that records must be signed with; None when an operator vouches for them and there is none. Raises Reject `signature`."""
+    if arrival.secret is None and not arrival.trusted:
+        raise Reject("signature", "this source has no secret configured, so nobody can tell whether the bank wrote this")
+    return arrival.secret
+
+
+def checked_size(raw: bytes) -> bytes:
+    """The bytes themselves. Raises Reject: `empty`, `too_large`."""
+    if not raw.strip():
+        raise Reject("empty", "the record is empty")
+    if len(raw) > MAX_BYTES:
+        raise Reject("too_large", f"the record has {len(raw)} bytes, more than {MAX_BYTES}")
+    return raw
+
+
+def query(raw: bytes) -> tuple[dict[str, str], dict[str, str]]:
+    """(fields, the same as they were written) of a query string, a URL or the part behind its `?`.
+
+    Raises Reject: `encoding`, `query`.
+    """
+    try:
+        written = raw.decode("ascii").strip().rpartition("?")[2].partition("#")[0]
+    except UnicodeDecodeError:
+        raise Reject("encoding", "the query string holds bytes that are not ASCII") from None
+    fields: dict[str, str] = {}
+    pieces: dict[str, str] = {}
+    for piece in written.split("&"):
+        name, mark, value = piece.partition("=")
+        if not mark:
+            continue
+        try:
+            key = unquote_plus(name, errors="strict")
+            if key in fields:
+                raise Reject("query", "the query string holds a field twice")
+            fields[key], pieces[key] = unquote_plus(value, errors="strict"), piece
+        except UnicodeDecodeError:
+            raise Reject("encoding", "the query string holds bytes that are not UTF-8") from None
+    return fields, pieces

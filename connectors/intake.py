@@ -1,0 +1,130 @@
+"""From one raw record to Kafka messages: split, parse, pseudonymise, or seal and say why not. Pure but for the log."""
+
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import structlog
+
+from connectors import formats
+from connectors.connector import Refused
+from streams.department import Department, department
+from streams.errors import Reject
+from streams.event import Event, Rejected, encode
+from streams.pseudonym import Keys, Pseudonyms
+from streams.settings import Source
+from streams.topics import LIVE, topic
+
+MESSAGE_LIMIT_BYTES = 1_000_000  # below Kafka's default message.max.bytes (1 MiB) by more than a key and the headers
+SEALED_LIMIT_BYTES = 700_000  # of the raw record: sealed and as base64 a third more, and still one message
+
+log = structlog.get_logger()
+
+
+class Message(NamedTuple):
+    """One Kafka record. cause: why it is a reject, None for an event."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    cause: str | None = None
+
+
+@dataclass(frozen=True)
+class Intake:
+    """The door of one source. trusted: its records need no signature of their own, because the list they stand in has one or an
+    operator handed them over."""
+
+    source: Source
+    department: Department
+    format: formats.Format
+    keys: Keys = field(repr=False)
+    pseudonyms: Pseudonyms = field(repr=False)
+    space: str = LIVE
+    secret: bytes | None = field(default=None, repr=False)
+    trusted: bool = False
+    _failures: set[str] = field(default_factory=set, repr=False)
+
+    def split(self, raw: bytes) -> list[bytes]:
+        """The records in what a connector got in one piece."""
+        try:
+            return self.format.split(raw)
+        except Exception as error:
+            self._failed(error)
+            return [raw]
+
+    def arrival(self, known_at_us: int) -> formats.Arrival:
+        """How records received at that moment came: one for all records of a page."""
+        bank = self.source.options.get("bank")
+        return formats.Arrival(
+            source=self.source.name,
+            known_at_us=known_at_us,
+            pseudonyms=self.pseudonyms,
+            units=self.source.units,
+            secret=self.secret,
+            bank=None if bank is None else str(bank),
+            trusted=self.trusted,
+        )
+
+    def take(self, record: bytes, arrival: formats.Arrival) -> list[Message]:
+        """The messages of one record: its events, or one reject. Never raises, whatever the bytes."""
+        try:
+            return [self._event(event) for event in self.format.parse(record, arrival)]
+        except Reject as reject:
+            return [self.refuse(Refused(record, reject.cause, reject.wrong), arrival.known_at_us)]
+        except Exception as error:
+            self._failed(error)
+            wrong = f"our parser failed with {type(error).__name__}: a defect to be reported; retry the record once it is mended"
+            return [self.refuse(Refused(record, "parser_error", wrong), arrival.known_at_us)]
+
+    def is_signed(self, record: bytes, message: Message, arrival: formats.Arrival) -> bool:
+        """Whether a record that became the reject `message` had passed the check of its signature: it had if it fails that check under
+        another secret, but did not under its own. What a parser finds wrong before the check, it finds wrong under any secret."""
+        if message.cause == "signature":
+            return False
+        try:
+            self.format.parse(record, replace(arrival, secret=secrets.token_bytes(32)))
+        except Reject as reject:
+            return reject.cause == "signature"
+        except Exception:
+            return False  # it fails before the check
+        return False
+
+    def refuse(self, refused: Refused, known_at_us: int) -> Message:
+        """The reject of a record: sealed, so that only the holder of the key reads it. Beyond SEALED_LIMIT_BYTES it is sealed cut."""
+        rejected = Rejected(
+            id=self.pseudonyms.raw(self.source.name, refused.raw),
+            source=self.source.name,
+            department=self.department.name,
+            known_at_us=known_at_us,
+            cause=refused.cause,
+            wrong=refused.wrong,
+            sealed=self.keys.seal(refused.raw[:SEALED_LIMIT_BYTES]),
+            size_bytes=len(refused.raw),
+        )
+        return Message(topic("rejects", self.space), self.source.name.encode(), encode(rejected), refused.cause)
+
+    def _event(self, event: Event) -> Message:
+        value = encode(event)
+        if len(value) > MESSAGE_LIMIT_BYTES:
+            raise Reject("too_large", f"the event is {len(value)} bytes, more than the {MESSAGE_LIMIT_BYTES} a message may have")
+        return Message(topic(self.department.name, self.space), self.department.subject(event).encode(), value)
+
+    def _failed(self, error: Exception) -> None:
+        """One log line per kind of failure: the error's own words may quote the record, so only its type and place are said."""
+        place = error.__traceback__
+        while place and place.tb_next:
+            place = place.tb_next
+        where = f"{type(error).__name__} in {place.tb_frame.f_code.co_qualname}:{place.tb_lineno}" if place else type(error).__name__
+        if where not in self._failures:
+            self._failures.add(where)
+            log.error("a parser failed: the record goes to quarantine", source=self.source.name, where=where)
+
+
+def intake(source: Source, keys: Keys, space: str = LIVE) -> Intake:
+    """The door of a source. Raises Misconfigured when its department or format does not exist."""
+    owner = department(source.department)
+    name = source.format or formats.DEPARTMENT_FORMATS[owner.name]
+    reads_trusted = source.connector in ("files", "query")
+    secret = source.secret() if source.connector == "webhook" else None
+    return Intake(source, owner, formats.load(name), keys, keys.domain(owner.domain), space, secret, reads_trusted)

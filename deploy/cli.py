@@ -1,0 +1,65 @@
+"""The `ioc` command: one Typer app, one file per command in commands/."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deploy import console
+
+WrongUsage: type[Any] = typer.BadParameter.__mro__[2]  # Typer's ClickException: it exports only this one of its children
+
+app = typer.Typer(
+    name="ioc",
+    help="Sông Mã: the streaming backend of a province's operations centre.\n\n"
+    "Departments -> Kafka -> Faust -> TimescaleDB -> boards. Start with [bold]ioc demo[/bold].",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_debug = False
+
+
+@app.callback()
+def _common(
+    config: Annotated[Path | None, typer.Option(help="Settings file (default: IOC_CONFIG, else ./ioc.toml).", metavar="FILE")] = None,
+    space: Annotated[str | None, typer.Option(help="Space to work in: live, or a replay's name.", metavar="NAME")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="More of what happens, on stderr.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+) -> None:
+    global _debug
+    _debug = debug
+    if config is not None:
+        os.environ["IOC_CONFIG"] = str(config)
+    if space is not None:
+        os.environ["IOC_SPACE"] = space
+    console.configure_logging(verbose)
+
+
+def _register() -> None:
+    from deploy.commands import boards, demo, figures, parts, pull, quarantine, serve, units, work
+
+    for module in (parts, demo, pull, work, serve, figures, quarantine, units, boards):
+        module.register(app)
+
+
+def main() -> None:
+    """Run `ioc`; every error becomes one sentence of what is wrong, one of what to do, and an exit code (doors.md)."""
+    _register()
+    try:
+        code = app(standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
+        console.say("interrupted")
+        sys.exit(130)
+    except WrongUsage as error:
+        error.show()
+        sys.exit(2)
+    except SystemExit:
+        raise
+    except BaseException as error:
+        sys.exit(console.exit_code(error, _debug))
+    sys.exit(code if isinstance(code, int) else 0)

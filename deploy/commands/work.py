@@ -1,0 +1,87 @@
+"""`ioc work`: one worker in the foreground."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from deploy import console
+from deploy.embedded import parts
+from sinks.lives import Figures
+from sinks.roles import ingest_dsn
+from sinks.timescale import Timescale
+from streams import pseudonym, settings
+from streams.brokers import kafka_python_options
+from streams.department import NAMES
+from streams.errors import Retry
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `ioc`."""
+    app.command()(work)
+
+
+def work() -> None:
+    """One worker in the foreground: Kafka to TimescaleDB, and the figures that follow.
+
+    Start as many as you like: partitions are shared among them, and every batch is written once. SIGTERM finishes the batch in hand.
+    """
+    chosen = settings.load()
+    found = parts.find(chosen)
+    keys = pseudonym.load(chosen.state_dir)
+    store = Timescale(ingest_dsn(chosen), chosen.space, keys)
+    figures = {name: Figures(ingest_dsn(chosen), chosen.space, name) for name in NAMES}
+
+    def topic_ids(topics: Sequence[str]) -> Mapping[str, str]:
+        return ids_of(topics, kafka_python_options(chosen.kafka, found.bootstrap))
+
+    import uvloop
+
+    uvloop.install()
+    from streams.app import build
+
+    console.say(f"working: {found.bootstrap} -> {found.database_kind}, space {chosen.space} (Ctrl-C ends it)")
+    asyncio.run(_run(build(chosen, found.bootstrap, store, figures, topic_ids)))
+    store.close()
+    for each in figures.values():
+        each.close()
+
+
+async def _run(app: Any) -> None:
+    logging.getLogger("faust").setLevel(logging.ERROR)
+    logging.getLogger("mode").setLevel(logging.ERROR)
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    app.finalize()
+    await app.start()
+    crashed = asyncio.create_task(app.wait_until_stopped())
+    waiting = asyncio.create_task(ended.wait())
+    await asyncio.wait({crashed, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    await app.stop()
+    if app.crashed:
+        raise app.crash_reason or Retry("the worker crashed", "start it again; it goes on where the database stands")
+
+
+def ids_of(topics: Sequence[str], options: Mapping[str, Any]) -> Mapping[str, str]:
+    """The ids of topics. Raises Retry while Kafka is away or a topic is not there."""
+    try:
+        admin = KafkaAdminClient(**options)
+    except KafkaError as error:
+        raise Retry("Kafka is away", "start it again") from error
+    try:
+        found = {t["name"]: str(t["topic_id"]) for t in admin.describe_topics([*topics]) if not t.get("error_code")}
+    except KafkaError as error:
+        raise Retry("Kafka is away", "start it again") from error
+    finally:
+        admin.close()
+    missing = sorted(set(topics) - set(found))
+    if missing:
+        raise Retry(f"Kafka has no topic {missing[0]}", "run `ioc up`, which makes them")
+    return found

@@ -1,0 +1,70 @@
+"""The topics of a space, made on any cluster."""
+
+from collections.abc import Mapping
+
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError
+
+from streams.brokers import kafka_python_options
+from streams.department import NAMES
+from streams.errors import Misconfigured, Retry
+from streams.settings import Settings
+from streams.topics import topic
+
+REACH_MS = 10_000
+HOUR_MS = 3_600_000
+TOUCHED_PARTITIONS = 4
+TOUCHED_HOURS = 6  # wake-ups, never the only copy of anything
+
+
+def create_topics(settings: Settings, bootstrap: str) -> list[str]:
+    """Make the topics of `settings.space` that are not there yet: each department's, rejects, touched, cursors; the names made.
+
+    Topics that exist stay as they are. Raises Misconfigured when the cluster has too few brokers, Retry when it cannot be reached.
+    """
+    try:
+        admin = KafkaAdminClient(**kafka_python_options(settings.kafka, bootstrap), bootstrap_timeout_ms=REACH_MS)
+    except (KafkaError, OSError) as error:
+        raise Retry(f"no Kafka cluster answers at {bootstrap}", "run `ioc up`, or check IOC_KAFKA__BOOTSTRAP") from error
+    try:
+        there = set(admin.list_topics())
+        due = [new for name, new in _wanted(settings).items() if name not in there]
+        return [new.name for new in due if _create(admin, new)]
+    except InvalidReplicationFactorError as error:
+        wrong = f"the cluster at {bootstrap} cannot keep {settings.kafka.replication} copies"
+        raise Misconfigured(wrong, "set IOC_KAFKA__REPLICATION to at most the number of its brokers") from error
+    except KafkaError as error:
+        raise Retry(f"the topics cannot be made at {bootstrap}: {error}", "try again; check what this login may do") from error
+    finally:
+        admin.close()
+
+
+def _create(admin: KafkaAdminClient, new: NewTopic) -> bool:
+    try:
+        admin.create_topics([new], wait_for_metadata=True)
+    except TopicAlreadyExistsError:  # another process made it meanwhile
+        return False
+    return True
+
+
+def _wanted(settings: Settings) -> Mapping[str, NewTopic]:
+    kept = {"cleanup.policy": "delete", "retention.ms": str(settings.kafka.retention_hours * HOUR_MS), "retention.bytes": "-1"}
+    compacted = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": str(HOUR_MS)}
+    wanted = [(name, settings.kafka.partitions, kept) for name in NAMES]
+    wanted += [
+        ("rejects", settings.kafka.partitions, kept),
+        ("touched", TOUCHED_PARTITIONS, kept | {"retention.ms": str(TOUCHED_HOURS * HOUR_MS), "segment.ms": str(HOUR_MS)}),
+        ("cursors", 1, compacted),
+    ]
+    return {topic(name, settings.space): _new(settings, topic(name, settings.space), count, more) for name, count, more in wanted}
+
+
+def _new(settings: Settings, name: str, partitions: int, more: Mapping[str, str]) -> NewTopic:
+    replication = settings.kafka.replication
+    common = {
+        # retention counts from the arrival: no clock of a producer may delete a record early
+        "message.timestamp.type": "LogAppendTime",
+        "min.insync.replicas": str(max(1, replication - 1)),
+    }
+    return NewTopic(name, num_partitions=partitions, replication_factor=replication, topic_configs={**common, **more})

@@ -1,0 +1,143 @@
+"""The processes of a demo: started together, watched, ended together."""
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from deploy.embedded.processes import free_port, until
+from streams.errors import Retry
+
+SIMULATORS = ("tax", "telehealth", "banks")
+BANKS = ("hdbank", "vnpay", "payos")
+PULLED = ("tax-feed", "telehealth", *(f"list-{bank}" for bank in BANKS))
+SHARE = {"tax": 0.7, "telehealth": 0.1, "banks": 0.2}
+
+
+class Fleet:
+    """Child processes by name, each with its log in `folder`/logs. They die with us: SIGTERM first, so that batches finish."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands: dict[str, Sequence[str]] = {}
+
+    def start(self, name: str, *arguments: str) -> None:
+        """Run `python -m ARGUMENTS`."""
+        logs = self._folder / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        self._commands[name] = arguments
+        with (logs / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", *arguments],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def again(self, name: str) -> None:
+        """Start a process that was killed once more, as it was."""
+        self.start(name, *self._commands[name])
+
+    def kill(self, name: str) -> None:
+        """kill -9, as a power cut would."""
+        process = self.processes[name]
+        process.kill()
+        process.wait()
+
+    def line(self, name: str, pattern: str, within_seconds: float = 60.0) -> str:
+        """The first group of the first line of a process's log that matches. Raises Retry when it ends or stays silent."""
+        path = self._folder / "logs" / f"{name}.log"
+        found: list[str] = []
+
+        def look() -> bool:
+            match = re.search(pattern, path.read_text(errors="replace"))
+            if match:
+                found.append(match.group(1))
+            return bool(match) or self.processes[name].poll() is not None
+
+        until(look, within_seconds)
+        if not found:
+            raise Retry(f"{name} did not start: {_last_words(path)}", f"read {path}")
+        return found[0]
+
+    def fallen(self) -> list[str]:
+        """Names of the processes that ended by themselves, with their last words."""
+        return [f"{n}: {_last_words(self._folder / 'logs' / f'{n}.log')}" for n, p in self.processes.items() if p.poll() is not None]
+
+    def end(self, names: Sequence[str] | None = None, within_seconds: float = 15.0) -> None:
+        """SIGTERM to all (or to `names`), wait, SIGKILL to those that stay."""
+        chosen = [self.processes[n] for n in (names or [*self.processes]) if n in self.processes]
+        for process in chosen:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + within_seconds
+        for process in chosen:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _last_words(path: Path) -> str:
+    lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it said nothing"
+
+
+def write_secrets(folder: Path) -> Mapping[str, Path]:
+    """A shared secret per simulator, as files that only we can read."""
+    found = {name: folder / "secrets" / name for name in SIMULATORS}
+    for path in found.values():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_hex(24))
+    return found
+
+
+def write_configuration(path: Path, ports: Mapping[str, int], web_port: int, units: Mapping[str, Mapping[str, str]]) -> None:
+    """The sources of a demo as ioc.toml. units: bank -> its own code of a hospital -> ours."""
+    secret_of = write_secrets(path.parent)
+    tables = [
+        _source("tax-feed", "einvoice", "rest", "tvan", f"http://127.0.0.1:{ports['tax']}/tvan/messages", secret_of["tax"], 0.2),
+        _source(
+            "telehealth",
+            "telehealth",
+            "fhir",
+            "fhir",
+            f"http://127.0.0.1:{ports['telehealth']}/fhir/Encounter",
+            secret_of["telehealth"],
+            0.5,
+        ),
+    ]
+    for bank in BANKS:
+        mapped = "[sources.units]\n" + "".join(f'"{code}" = "{unit}"\n' for code, unit in units[bank].items())
+        tables.append(_source(f"bank-{bank}", "payment", "webhook", bank, None, secret_of["banks"], 1.0) + mapped)
+        url, more = f"http://127.0.0.1:{ports['banks']}/list/{bank}", f'options = {{ bank = "{bank}" }}\n'
+        tables.append(_source(f"list-{bank}", "payment", "query", "hdbank", url, secret_of["banks"], 2.0, more) + mapped)
+    path.write_text(f"[web]\nport = {web_port}\n\n" + "\n".join(tables))
+
+
+def _source(name: str, department: str, connector: str, form: str, url: str | None, secret: Path, every: float, more: str = "") -> str:
+    at = f'url = "{url}"\n' if url else ""
+    return (
+        f'[[sources]]\nname = "{name}"\ndepartment = "{department}"\nconnector = "{connector}"\nformat = "{form}"\n{at}'
+        f'credential = "file:{secret.resolve()}"\ninterval_seconds = {every}\n{more}'
+    )
+
+
+def choose_ports(names: Sequence[str]) -> dict[str, int]:
+    """A free port for each."""
+    ports: dict[str, int] = {}
+    for name in names:
+        ports[name] = free_port(avoid=frozenset(ports.values()))
+    return ports

@@ -1,0 +1,128 @@
+"""Waiting until all that was sent has arrived, and reading what the comparison needs through the documented doors."""
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import httpx
+import psycopg
+from psycopg import sql
+
+from sinks import figures as read
+from sinks.migrations import schema
+from sinks.roles import ingest_dsn
+from streams.department import NAMES
+from streams.event import VIETNAM
+from streams.settings import Settings
+
+QUIET_SECONDS = 4.0
+
+
+class Settled:
+    """The system as seen from outside, once it is quiet. ports: of the simulators' control doors."""
+
+    def __init__(self, settings: Settings, ports: Sequence[int]) -> None:
+        self._settings = settings
+        self._ports = ports
+
+    def wait(self, most_seconds: float) -> bool:
+        """Until the departments have nothing pending, nothing more arrives and all figures have followed; False when time ran out."""
+        deadline = time.monotonic() + most_seconds
+        last, since = None, time.monotonic()
+        while time.monotonic() < deadline:
+            now = self._received()
+            if now != last or not self._all_offered() or self._owed():
+                last, since = now, time.monotonic()
+            elif time.monotonic() - since > QUIET_SECONDS:
+                return True
+            time.sleep(0.3)
+        return False
+
+    def figures(self) -> Mapping[str, Mapping[str, list[dict[str, Any]]]]:
+        """department -> group -> rows, in total, by day, by unit, and by unit within each day."""
+        found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        with self._connect() as connection:
+            for name in NAMES:
+                groups = {
+                    by: read.figures(connection, self._settings.space, name, by, None, None)["rows"] for by in ("total", "day", "unit")
+                }
+                groups["day,unit"] = []
+                for row in groups["day"]:
+                    start = datetime.combine(date.fromisoformat(row["day"]), datetime.min.time(), VIETNAM)
+                    within = read.figures(connection, self._settings.space, name, "unit", start, start + timedelta(days=1))
+                    groups["day,unit"] += [{"day": row["day"]} | unit for unit in within["rows"]]
+                found[name] = groups
+        return found
+
+    def ids(self) -> Mapping[str, list[str]]:
+        """department -> the ids of its raw events, repeats included if there were any."""
+        with self._connect() as connection:
+            return {
+                name: [row[0].hex for row in connection.execute(sql.SQL("select id from {}").format(sql.Identifier(f"{name}_event")))]
+                for name in NAMES
+            }
+
+    def ledger(self) -> dict[str, Any]:
+        """As `ioc ledger` gives it."""
+        with self._connect() as connection:
+            return read.ledger(connection, self._settings.space, None, None, "source")
+
+    def latency_ms(self) -> dict[str, float | None]:
+        """From an event's arrival at our door to its figures committed, over events that came in time, in milliseconds."""
+        query = sql.SQL(" union all ").join(
+            sql.SQL("select extract(epoch from b.followed_at - e.known_at) * 1000 as ms from {} e join batch b using (batch) ").format(
+                sql.Identifier(f"{name}_event")
+            )
+            + sql.SQL("where e.known_at - e.event_time < interval '10 seconds' and b.followed_at is not null")
+            for name in NAMES
+        )
+        with self._connect() as connection:
+            found = connection.execute(
+                sql.SQL("select percentile_cont(array[0.5, 0.99]) within group (order by ms) from ({}) l").format(query)
+            ).fetchone()
+        p50, p99 = (found and found[0]) or (None, None)
+        return {"p50": p50 and round(p50, 1), "p99": p99 and round(p99, 1)}
+
+    def has_figures(self) -> bool:
+        """Whether any department shows a figure."""
+        with contextlib.suppress(psycopg.Error), self._connect() as connection:
+            tables = sql.SQL(" union all ").join(
+                sql.SQL("(select 1 from {} limit 1)").format(sql.Identifier(f"{name}_1d")) for name in NAMES
+            )
+            return connection.execute(tables).fetchone() is not None
+        return False
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[list[tuple[Any, ...]]]:
+        """A ledger row per department, for a status line; none while the database is away."""
+        rows: list[tuple[Any, ...]] = []
+        with contextlib.suppress(psycopg.Error), self._connect() as connection:
+            rows = connection.execute(
+                "select department, sum(received)::bigint, sum(on_time)::bigint, sum(late)::bigint, sum(duplicate)::bigint, sum(conflict)::bigint, "
+                "sum(quarantined)::bigint from ledger group by 1 order by 1"
+            ).fetchall()
+        yield rows
+
+    def _received(self) -> int | None:
+        with contextlib.suppress(psycopg.Error), self._connect() as connection:
+            found = connection.execute("select sum(received)::bigint from ledger").fetchone()
+            return found[0] if found else None
+        return None
+
+    def _owed(self) -> bool:
+        with contextlib.suppress(psycopg.Error), self._connect() as connection:
+            return connection.execute("select 1 from owed limit 1").fetchone() is not None
+        return True
+
+    def _all_offered(self) -> bool:
+        try:
+            return all(httpx.get(f"http://127.0.0.1:{port}/control/state", timeout=5).json()["pending"] == 0 for port in self._ports)
+        except (httpx.HTTPError, KeyError, ValueError):
+            return False
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(ingest_dsn(self._settings), connect_timeout=5, autocommit=True)
+        connection.execute(sql.SQL("set search_path = {}, public").format(sql.Identifier(schema(self._settings.space))))
+        return connection

@@ -1,0 +1,97 @@
+"""The lines of the truth files, typed, in the departments' own words."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+
+class HDon(msgspec.Struct, frozen=True):
+    """One invoice document as its seller wrote it. CLQuan: what it names in TTHDLQuan, as [KHMSHDon, KHHDon, SHDon]."""
+
+    MST: str
+    KHMSHDon: str
+    KHHDon: str
+    SHDon: str
+    NLap: str
+    DVTTe: str = "VND"
+    TGia: str | None = None
+    TgTTTBSo: str | None = None
+    TgTThue: str | None = None
+    TCHDon: str = ""
+    CLQuan: tuple[tuple[str, str, str], ...] = ()
+    SigningTime: str | None = None
+    MCCQT: str | None = None
+
+
+class TBao(msgspec.Struct, frozen=True):
+    """One notice of a 300 or 301. HDon: [KHMSHDon, KHHDon, SHDon, TCTBao (300) or TTTNCCQT (301)]."""
+
+    HDon: tuple[tuple[str, str, str, str], ...] = ()
+    STTThe: int = 1
+    DSLDKTNhan: bool = False
+
+
+_Documents = tuple[HDon, ...]  # by another name: inside the class below its field hides the type
+_Notices = tuple[TBao, ...]
+
+
+class TaxLine(msgspec.Struct, frozen=True, tag_field="system", tag="tax"):
+    """A T-VAN message (`fact`, `again`, `corrupt`, `conflict`), or a row of the registry of sellers (`registry`)."""
+
+    what: str
+    MTDiep: str = ""
+    MLTDiep: str = ""
+    MTDTChieu: str = ""
+    MST: str = ""
+    time: str = ""
+    HDon: _Documents = ()
+    BKe: tuple[tuple[str, str, str], ...] = ()
+    LTBao: str = ""
+    refused: tuple[tuple[str, str, str], ...] = ()
+    TBao: _Notices = ()
+    TTTNhan: str = ""
+    commune: str = ""
+
+
+class TelehealthLine(msgspec.Struct, frozen=True, tag_field="system", tag="telehealth"):
+    """One version of an Encounter. start, end: period, ISO 8601 with offset. hospital: serviceProvider."""
+
+    what: str
+    id: str = ""
+    versionId: str = ""
+    lastUpdated: str = ""
+    status: str = ""
+    class_: str = msgspec.field(default="", name="class")
+    hospital: str = ""
+    start: str | None = None
+    end: str | None = None
+
+
+class BankLine(msgspec.Struct, frozen=True, tag_field="system", tag="banks"):
+    """One status of one transaction. Times UTC, yyyyMMddHHmmss. way: `push` (and list) or `list` only. how: what is wrong with a corrupt one."""
+
+    what: str
+    bank: str = ""
+    transactionId: str = ""
+    status: str = ""
+    hospital: str = ""
+    paidAmount: int = 0
+    paidTime: str | None = None
+    transactionTime: str = ""
+    way: str = ""
+    how: str = ""
+    offered: str = ""
+
+
+Line = TaxLine | TelehealthLine | BankLine
+
+
+def read(files: Iterable[Path]) -> Iterator[Line]:
+    """Every line of the files, in their order. A last line that was cut off by a crash was never offered: it is left out."""
+    decoder = msgspec.json.Decoder(Line)
+    for path in files:
+        with path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield decoder.decode(line)

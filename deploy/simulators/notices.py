@@ -1,0 +1,119 @@
+"""Paid notices as each bank writes and signs them, the items of the signed list, and how a reply is read."""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from urllib.parse import quote_plus, urlencode
+
+import orjson
+
+from deploy.simulators.clock import VIETNAM_US, digits, stamp
+from deploy.simulators.hospitals import bank_code
+from deploy.simulators.payments import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One HTTP request to the hospital's side: `query` for a GET, `body` for a POST."""
+
+    path: str
+    query: str = ""
+    body: bytes = b""
+
+
+def item(status: Status) -> dict[str, object]:
+    """A transaction as the HDBank contract names it (domain.md 3), with the bank's own code of the hospital. Times UTC."""
+    return {
+        "merchantId": bank_code(status.bank, status.hospital),
+        "invoiceId": f"HD{status.transaction}",
+        "type": "vietqr",
+        "transactionAmount": f"{status.amount}.00",
+        "transactionId": status.transaction,
+        "status": status.status,
+        "paidAmount": "mười nghìn" if status.twist == "number" else f"{status.paid}.00",
+        "paidTime": None if status.paid_us is None else digits(status.paid_us),
+        "transactionTime": digits(status.made_us),
+        "transactionDescription": f"TT vien phi {status.transaction}",
+        "paidDescription": f"{status.patient.name} thanh toan",
+        "additionalData": {
+            "serviceCode": status.service,
+            "patientCode": f"BN{status.patient.card[-8:]}",
+            "patientName": status.patient.name,
+            "description": f"{status.patient.name} {status.patient.phone}",
+        },
+    }
+
+
+def notice(status: Status, secret: bytes) -> Notice:
+    """The notice of that status. A twist `number` signs a text in place of the amount; `signature` signs with another key."""
+    key = secret[::-1] + b"?" if status.twist == "signature" else secret
+    return {"hdbank": _hdbank, "vnpay": _vnpay, "payos": _payos}[status.bank](status, key)
+
+
+def confirmed(bank: str, code: int, body: bytes) -> bool:
+    """Whether the reply says that the notice was taken."""
+    if not 200 <= code < 300:
+        return False
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    match bank:
+        case "hdbank":
+            return bool(said.get("code") == "00")
+        case "vnpay":
+            return said.get("RspCode") in ("00", "02")
+    return said.get("success") is True
+
+
+def sign(text: str, secret: bytes) -> str:
+    """HMAC-SHA256 in hex: HDBank's `sign` over its base64 text, and payOS's over key=value."""
+    return hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
+
+
+def sealed(content: object, secret: bytes) -> dict[str, str]:
+    """`{data, sign}` of the HDBank contract."""
+    data = base64.b64encode(orjson.dumps(content)).decode()
+    return {"data": data, "sign": sign(data, secret)}
+
+
+def _hdbank(status: Status, secret: bytes) -> Notice:
+    return Notice("/hooks/bank-hdbank", urlencode(sealed(item(status), secret)))
+
+
+def _vnpay(status: Status, secret: bytes) -> Notice:
+    paid = status.status == "00"
+    fields = {
+        "vnp_Amount": "mười nghìn" if status.twist == "number" else str(100 * (status.paid or status.amount)),
+        "vnp_BankCode": "NCB",
+        "vnp_OrderInfo": f"{status.patient.name} vien phi {status.service}",
+        "vnp_PayDate": digits((status.paid_us or status.made_us) + VIETNAM_US),
+        "vnp_ResponseCode": "00" if paid else "24",
+        "vnp_TmnCode": bank_code("vnpay", status.hospital),
+        "vnp_TransactionNo": status.transaction,
+        "vnp_TransactionStatus": "00" if paid else "02",
+        "vnp_TxnRef": f"HD{status.transaction}",
+    }
+    text = "&".join(f"{name}={quote_plus(value)}" for name, value in sorted(fields.items()))
+    return Notice("/hooks/bank-vnpay", f"{text}&vnp_SecureHash={hmac.new(secret, text.encode(), hashlib.sha512).hexdigest()}")
+
+
+def _payos(status: Status, secret: bytes) -> Notice:
+    data: dict[str, object] = {
+        "orderCode": int(status.transaction),
+        "amount": "mười nghìn" if status.twist == "number" else status.paid,
+        "description": f"{status.patient.name} {status.service}",
+        "accountNumber": bank_code("payos", status.hospital),
+        "reference": status.transaction,
+        "transactionDateTime": stamp(status.paid_us or status.made_us).replace("T", " "),
+        "currency": "VND",
+        "paymentLinkId": f"{int(status.transaction):032x}",
+        "code": "00",
+        "desc": "success",
+        "counterAccountName": status.patient.name,
+        "counterAccountNumber": f"0{status.patient.cccd[3:]}",
+    }
+    text = "&".join(f"{name}={data[name]}" for name in sorted(data))
+    body = {"code": "00", "desc": "success", "success": True, "data": data, "signature": sign(text, secret)}
+    return Notice("/hooks/bank-payos", body=orjson.dumps(body))

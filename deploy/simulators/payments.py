@@ -1,0 +1,123 @@
+"""Transactions at the hospitals' banks: what was paid, how its status changed, and what goes wrong with the notices of it."""
+
+from dataclasses import dataclass, field
+from random import Random
+
+from deploy.simulators import hospitals, people
+from deploy.simulators.clock import SECOND_US, digits
+from deploy.simulators.faults import Faults, lag_us
+
+BANK_WEIGHTS = (50, 30, 20)
+PUSHED = {"hdbank": ("00", "01", "10"), "vnpay": ("00", "01"), "payos": ("00",)}
+PATHS = (("00",), ("10",), ("01",), ("99",), ("99", "00"), ("01", "00"))
+PATH_WEIGHTS = (86, 3, 6, 2, 1.5, 1.5)
+NEVER_PUSHED = 0.03
+SERVICES = ("KHAM", "XN", "CDHA", "THUOC", "VIENPHI")
+
+
+@dataclass(slots=True)
+class Status:
+    """One status of one transaction. way: `push` (and the list) or `list`. twist: `""`, or what its notice is: `again`, `conflict`,
+    `signature`, `number` (in the list: a row of its own). told: its line for the truth; None once that is written."""
+
+    bank: str
+    transaction: str
+    hospital: str
+    status: str
+    amount: int
+    paid: int
+    made_us: int
+    paid_us: int | None
+    patient: people.Person
+    service: str
+    way: str
+    twist: str
+    told: dict[str, object] | None = field(default=None)
+
+
+class Payments:
+    """`make(begin_us)` gives the statuses of one transaction for a `Schedule`. In the past nothing is pushed any more: the list has it."""
+
+    def __init__(self, seed: int, run_us: int, faults: Faults) -> None:
+        self._random = Random(f"{seed}/payments/{run_us}")
+        self._faults = faults
+        self._run_us = run_us
+        self._prefix = run_us // SECOND_US
+        self._count = 0
+        self._patients = people.crowd(self._random, 500)
+
+    def make(self, begin_us: int) -> list[tuple[int, Status]]:
+        """The statuses and their faulty notices, each with the moment at which the bank has it."""
+        random = self._random
+        self._count += 1
+        bank = random.choices(hospitals.BANKS, BANK_WEIGHTS)[0]
+        path = random.choices(PATHS, PATH_WEIGHTS)[0]
+        lag = lag_us(random) if random.random() < self._faults.late else 0
+        amount = 1000 * (5 + int(random.lognormvariate(5.2, 1.0)))
+        made_us = begin_us - lag - int(random.uniform(20, 240) * SECOND_US)
+        common = (f"{self._prefix}{self._count:07d}", random.choices(hospitals.CODES, cum_weights=hospitals.BUSY)[0])
+        patient, service = random.choice(self._patients), random.choice(SERVICES)
+        listed = begin_us < self._run_us or random.random() < NEVER_PUSHED
+        out: list[tuple[int, Status]] = []
+        at_us = begin_us
+        for code in path:
+            paid = (
+                amount if code == "00" else max(1000, amount + random.choice((-1, 1)) * random.randint(1, 4) * 1000) if code == "10" else 0
+            )
+            if code == "10" and paid == amount:
+                paid += 1000
+            paid_us = made_us + int(random.uniform(3, 20) * SECOND_US) if code in ("00", "10") else None
+            way = "list" if listed or code not in PUSHED[bank] else "push"
+            status = Status(bank, *common, code, amount, paid, made_us, paid_us, patient, service, way, "")
+            out += self._with_faults(at_us, status)
+            at_us += int(random.uniform(3, 15) * SECOND_US)
+        return out
+
+    def _with_faults(self, at_us: int, status: Status) -> list[tuple[int, Status]]:
+        random, faults = self._random, self._faults
+        status.told = {"what": "fact"} | _told(status)
+        out = [(at_us, status)]
+        if status.way != "push":
+            if random.random() < faults.corrupt:
+                out.append((at_us, _twisted(status, "number")))
+            return out
+        if random.random() < faults.corrupt:
+            how = random.choice(("signature", "number"))
+            out.append((at_us + int(random.uniform(-1, 3) * SECOND_US), _twisted(status, how)))
+        if random.random() < faults.again:
+            out.append((at_us + int(random.uniform(1, 15) * SECOND_US), _twisted(status, "again")))
+        if status.paid and random.random() < faults.conflict:
+            out.append((at_us + int(random.uniform(1, 15) * SECOND_US), _twisted(status, "conflict")))
+        return out
+
+
+def _twisted(status: Status, twist: str) -> Status:
+    what = twist if twist in ("again", "conflict") else "corrupt"
+    told: dict[str, object] = {
+        "what": what,
+        "system": "banks",
+        "bank": status.bank,
+        "transactionId": status.transaction,
+        "status": status.status,
+        "how": twist,
+    }
+    paid = status.paid + 1000 if twist == "conflict" else status.paid
+    return Status(
+        status.bank, status.transaction, status.hospital, status.status, status.amount, paid, status.made_us, status.paid_us,
+        status.patient, status.service, status.way, twist, told,
+    )  # fmt: skip
+
+
+def _told(status: Status) -> dict[str, object]:
+    return {
+        "system": "banks",
+        "bank": status.bank,
+        "transactionId": status.transaction,
+        "status": status.status,
+        "hospital": status.hospital,
+        "transactionAmount": status.amount,
+        "paidAmount": status.paid,
+        "paidTime": None if status.paid_us is None else digits(status.paid_us),
+        "transactionTime": digits(status.made_us),
+        "way": status.way,
+    }

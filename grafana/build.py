@@ -1,0 +1,84 @@
+"""Which boards there are: the overview and one per department, from the declared figures; emitted to boards/*.json."""
+
+import json
+from pathlib import Path
+
+from grafana import quality
+from grafana.board import Board, days, month, ranking, several, tile, trend
+from grafana.wall.library import BOARDS
+from streams.figures import EINVOICE, GLASSES, PAYMENT, TELEHEALTH, Glass
+
+
+def overview() -> Board:
+    """The whole province on one screen."""
+    return (
+        Board("ioc-overview", "Trung tâm điều hành Thanh Hóa", ("ioc", "Toàn tỉnh"))
+        .row(
+            7,
+            (6, tile(EINVOICE, EINVOICE.figure("invoices"))),
+            (6, tile(EINVOICE, EINVOICE.figure("value_vnd"))),
+            (6, tile(TELEHEALTH, TELEHEALTH.figure("sessions"))),
+            (6, tile(PAYMENT, PAYMENT.figure("paid_vnd"))),
+        )
+        .row(
+            9,
+            (12, trend(EINVOICE, EINVOICE.figure("invoices"))),
+            (6, ranking(PAYMENT, PAYMENT.figure("paid_vnd"), 7)),
+            (6, ranking(EINVOICE, EINVOICE.figure("invoices"), 7)),
+        )
+        .row(
+            8,
+            (6, month(TELEHEALTH, TELEHEALTH.figure("minutes"))),
+            (6, quality.words(GLASSES)),
+            (12, quality.states(GLASSES)),
+        )
+    )
+
+
+def of(glass: Glass) -> Board:
+    """The board of a department; a new department gets it from its declaration alone."""
+    headline = [glass.figure(name) for name in glass.headline]
+    rest = tuple(figure for figure in glass.figures if figure.name not in glass.headline)
+    main, ranked = glass.figure(glass.trend), glass.figure(glass.ranking)
+    share = 24 // len(headline)
+    widths = [share] * (len(headline) - 1) + [24 - share * (len(headline) - 1)]
+    return (
+        Board(f"ioc-{glass.name}", glass.label, ("ioc", glass.short))
+        .row(7, *((width, tile(glass, figure)) for width, figure in zip(widths, headline, strict=True)))
+        .row(9, (16, trend(glass, main)), (8, ranking(glass, ranked)))
+        .row(
+            8,
+            (9, several(glass, rest, "Chi tiết hôm nay")),
+            (9, month(glass, glass.figure(glass.month)) if glass.month else days(glass, main)),
+            (6, quality.words((glass,), "Dữ liệu của ngành hôm nay")),
+        )
+    )
+
+
+def boards() -> list[Board]:
+    """Every board, the overview first."""
+    return [overview(), *(of(glass) for glass in GLASSES)]
+
+
+def emitted() -> dict[str, str]:
+    """File name -> text of each board."""
+    return {f"{board.uid}.json": json.dumps(board.json(), ensure_ascii=False, indent=2) + "\n" for board in boards()}
+
+
+def write(directory: Path = BOARDS) -> list[Path]:
+    """Write every board's file, remove those no longer built; the files, sorted."""
+    texts = emitted()
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in directory.glob("*.json"):
+        if path.name not in texts:
+            path.unlink()
+    for name, text in texts.items():
+        (directory / name).write_text(text, encoding="utf-8")
+    return sorted(directory / name for name in texts)
+
+
+def differing(directory: Path = BOARDS) -> list[str]:
+    """Names of the files that are not what the code builds: changed, missing, or not built any more."""
+    texts = emitted()
+    there = {path.name: path.read_text(encoding="utf-8") for path in directory.glob("*.json")}
+    return sorted(name for name in texts.keys() | there.keys() if texts.get(name) != there.get(name))

@@ -1,0 +1,163 @@
+"""SQL of panels: what a declared figure reads from the views of the schema `board`. Macros as in Grafana, days are Vietnamese days."""
+# ruff: noqa: S608 - the text is made of our own declarations only; viewers send ids, never SQL
+
+from streams.figures import GROWTH, Daily, Figure, Glass, Held, Percentile, Sum, Units
+
+ZONE = "Asia/Ho_Chi_Minh"
+TODAY, YESTERDAY, LAST_WEEK, EVERY_DAY, HOURLY = "hôm nay", "hôm qua", "tuần trước", "mỗi ngày", "theo giờ"
+
+FROM, TO = "$__timeFrom()::timestamptz", "$__timeTo()::timestamptz"
+DAY = f"({TO} AT TIME ZONE '{ZONE}')::date"
+
+
+def quoted(text: str) -> str:
+    """A string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def named(text: str) -> str:
+    """A quoted identifier."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _sum(measured: Sum, of: str = "") -> str:
+    total = f"sum({of}{measured.measure})"
+    return total if measured.per == 1 else f"div({total}, {measured.per})"
+
+
+def through_the_day(glass: Glass, figure: Figure) -> str:
+    """Columns time, hôm nay, tuần trước, hôm qua: the figure in slots of `slot_minutes`; both earlier days moved onto this one.
+
+    A slot without rows is 0 only where the ledger says that the department was heard in that hour; else it is null.
+    """
+    if not isinstance(figure.measured, Sum) or figure.measured.per != 1:
+        raise TypeError(f"{figure.name} does not add up over minutes")
+    slot = f"{glass.slot_minutes} minutes"
+    seen = "\n  UNION\n".join(
+        f"  SELECT date_bin('{slot}', minute, timestamptz '2020-01-01Z') AS slot, {_sum(figure.measured)} AS n FROM {glass.name}_1m\n"
+        f"  WHERE minute BETWEEN {FROM} - interval '{ago}' AND {TO} - interval '{ago}' GROUP BY 1"
+        for ago in ("0 days", "1 day", "7 days")
+    )
+    return f"""WITH seen AS (
+{seen}
+), heard AS (
+  SELECT DISTINCT hour FROM ledger
+  WHERE department = {quoted(glass.name)} AND received > 0 AND hour BETWEEN {FROM} - interval '7 days' AND {TO}
+), known AS (
+  SELECT slot, n FROM seen
+  UNION ALL
+  SELECT slot, 0 FROM heard, generate_series(hour, least(hour + interval '59 minutes', now()), interval '{slot}') AS slot
+)
+SELECT slot + ago AS time,
+  sum(n) FILTER (WHERE ago = interval '0 days') AS {named(TODAY)},
+  sum(n) FILTER (WHERE ago = interval '7 days') AS {named(LAST_WEEK)},
+  sum(n) FILTER (WHERE ago = interval '1 day') AS {named(YESTERDAY)}
+FROM known JOIN (VALUES (interval '0 days'), (interval '1 day'), (interval '7 days')) AS back(ago)
+  ON slot + ago BETWEEN {FROM} AND {TO}
+GROUP BY 1 ORDER BY 1"""
+
+
+def _of_days(glass: Glass, figure: Figure) -> str:
+    """The figure over the rows `d` of one day, null where there is none."""
+    measured = figure.measured
+    if isinstance(measured, Sum):
+        return _sum(measured, "d.")
+    if isinstance(measured, Units):
+        return f"CASE WHEN count(d.day) > 0 THEN count(DISTINCT d.unit) FILTER (WHERE d.{measured.measure} > 0) END"
+    if isinstance(measured, Daily):
+        return f"max(d.{measured.measure})"
+    raise TypeError(f"{figure.name} is not kept by day")
+
+
+def _day_view(glass: Glass, figure: Figure) -> str:
+    return figure.measured.view if isinstance(figure.measured, Daily) else f"{glass.name}_1d"
+
+
+def day_by_day(glass: Glass, figure: Figure, days: int) -> str:
+    """Columns time, mỗi ngày: the figure of each of the last `days` Vietnamese days, today last."""
+    return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)}
+FROM generate_series({DAY} - {days - 1}, {DAY}, interval '1 day') AS each
+LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date
+GROUP BY 1 ORDER BY 1"""
+
+
+def this_month(glass: Glass, figure: Figure) -> str:
+    """Columns time, mỗi ngày: each day of this month up to today."""
+    return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)}
+FROM generate_series(date_trunc('month', {DAY}::timestamp), {DAY}::timestamp, interval '1 day') AS each
+LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date
+GROUP BY 1 ORDER BY 1"""
+
+
+def month_so_far(glass: Glass, figure: Figure) -> str:
+    """One row, one column named after the figure's topic: the figure of this month up to today."""
+    if not isinstance(figure.measured, Sum):
+        raise TypeError(f"{figure.name} does not add up over days")
+    return f"""SELECT {_sum(figure.measured)} AS {named(figure.topic)} FROM {glass.name}_1d
+WHERE day BETWEEN date_trunc('month', {DAY}::timestamp)::date AND {DAY}"""
+
+
+def _percentile(measured: Percentile, column: str) -> str:
+    """The percentile of the histogram rows `h(bound, n)`, one value per group of `column`."""
+    return f"""SELECT {column}, power({GROWTH}, min(bound) FILTER (WHERE upto >= {measured.at} * total) - 0.5) AS value FROM (
+  SELECT {column}, bound, sum(n) OVER (PARTITION BY {column} ORDER BY bound) AS upto, sum(n) OVER (PARTITION BY {column}) AS total FROM h
+) AS c WHERE total > 0 GROUP BY 1"""
+
+
+def percentile_of_day(figure: Figure) -> str:
+    """One row, one column named after the figure's label: the percentile over the whole range."""
+    measured = figure.measured
+    if not isinstance(measured, Percentile):
+        raise TypeError(f"{figure.name} is no percentile")
+    return f"""WITH h AS (
+  SELECT 0 AS part, bound, sum(n) AS n FROM {measured.view} WHERE $__timeFilter(minute) GROUP BY 2
+)
+SELECT value AS {named(figure.label)} FROM (
+{_percentile(measured, "part")}
+) AS p"""
+
+
+def percentile_by_hour(figure: Figure) -> str:
+    """Columns time, theo giờ."""
+    measured = figure.measured
+    if not isinstance(measured, Percentile):
+        raise TypeError(f"{figure.name} is no percentile")
+    return f"""WITH h AS (
+  SELECT date_trunc('hour', minute) AS hour, bound, sum(n) AS n FROM {measured.view} WHERE $__timeFilter(minute) GROUP BY 1, 2
+)
+SELECT hour AS time, value AS {named(HOURLY)} FROM (
+{_percentile(measured, "hour")}
+) AS p ORDER BY 1"""
+
+
+def today(glass: Glass, figures: tuple[Figure, ...]) -> str:
+    """One row, one column per figure (named by its label): the figures of the day the range ends in."""
+    return "SELECT\n" + ",\n".join(f"  {_scalar(glass, figure)} AS {named(figure.label)}" for figure in figures)
+
+
+def _scalar(glass: Glass, figure: Figure) -> str:
+    measured = figure.measured
+    if isinstance(measured, Percentile):
+        return f"({percentile_of_day(figure)})"
+    if isinstance(measured, Held):
+        within = f"department = {quoted(glass.name)} AND $__timeFilter(hour)"
+        return (
+            f"coalesce((SELECT sum(n) FROM quarantine WHERE {within} AND cause = {quoted(measured.cause)}),\n"
+            f"    (SELECT 0 FROM ledger WHERE {within} AND received > 0 LIMIT 1))"
+        )
+    return f"(SELECT {_of_days(glass, figure)} FROM {_day_view(glass, figure)} d WHERE d.day = {DAY})"
+
+
+def by_unit(glass: Glass, figure: Figure, most: int) -> str:
+    """Columns đơn vị, and the figure under its label: the units with most of it today, by the name the unit has on that day."""
+    if not isinstance(figure.measured, Sum):
+        raise TypeError(f"{figure.name} does not add up by unit")
+    return f"""SELECT coalesce(u.name, t.unit) AS "đơn vị", t.n AS {named(figure.label)} FROM (
+  SELECT unit, {_sum(figure.measured)} AS n FROM {glass.name}_1d WHERE day = {DAY} AND unit IS NOT NULL GROUP BY 1
+) AS t
+LEFT JOIN LATERAL (
+  SELECT name FROM unit
+  WHERE code = t.unit AND kind = {quoted(glass.place_kind)} AND valid_from <= {DAY} AND (valid_to IS NULL OR valid_to >= {DAY})
+  ORDER BY valid_from DESC LIMIT 1
+) AS u ON true
+WHERE t.n > 0 ORDER BY t.n DESC, 1 LIMIT {most}"""

@@ -1,0 +1,226 @@
+"""The wall's web application: boards as JSON, figures by id, live by server-sent events. Viewers never send SQL."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from grafana.wall import assets, library, touches
+from grafana.wall.hub import Hub, Viewer
+from grafana.wall.library import BOARDS, Board
+from grafana.wall.reader import Reader
+from streams.errors import IocError, Misconfigured, Retry
+
+log = structlog.get_logger()
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+@dataclass(frozen=True)
+class Wall:
+    """What a wall is made of. kafka: aiokafka's connection settings, None to live by polling. routes: what else this server answers (webhooks)."""
+
+    reader_dsn: str
+    schema: str = "board"
+    boards: Path = BOARDS
+    kafka: Mapping[str, Any] | None = None
+    topic: str = "ioc.touched"
+    routes: Sequence[BaseRoute] = field(default=())
+
+
+class _Secure:
+    """Adds the security headers to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *HEADERS]
+            await send(message)
+
+        await self._app(scope, receive, sending if scope["type"] == "http" else send)
+
+
+class _Files(StaticFiles):
+    """Static files that the browser asks about again each time (cheap by ETag), so that a new version shows at once."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers["cache-control"] = "no-cache"
+        return answer
+
+
+def build(wall: Wall) -> Starlette:
+    """The application; it connects when it starts and reconnects for ever. Raises Misconfigured for bad boards. `app.state.hub` is its hub."""
+    boards = library.load(wall.boards)
+    reader = Reader(wall.reader_dsn, wall.schema)
+    hub = Hub(boards, reader)
+    pages = _Pages(boards, hub)
+    fonts = _Files(directory=assets.FONT, check_dir=False)
+    routes = [
+        Route("/", pages.home),
+        Route("/d/{uid}", pages.board_page),
+        Route("/api/boards", pages.boards),
+        Route("/api/boards/{uid}", pages.board),
+        Route("/api/boards/{uid}/panels/{panel:int}", pages.panel),
+        Route("/api/live", pages.live),
+        Route("/healthz", pages.healthz),
+        Route("/readyz", pages.readyz),
+        Route("/metrics", pages.metrics),
+        Route("/vendor/{name}", pages.vendor),
+        Mount("/fonts", fonts),
+        Mount("/static", _Files(directory=assets.STATIC)),
+        *wall.routes,
+    ]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await reader.open()
+        tasks = [asyncio.create_task(_forever("waves", hub.run)), asyncio.create_task(_forever("beats", hub.beat))]
+        if wall.kafka is not None:
+            tasks.append(asyncio.create_task(_listen(wall, hub)))
+        try:
+            yield
+        finally:
+            hub.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await reader.close()
+
+    app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_Secure)], exception_handlers={IocError: _refused})
+    app.state.hub = hub
+    return app
+
+
+async def _listen(wall: Wall, hub: Hub) -> None:
+    def alive(yes: bool) -> None:
+        if yes != hub.kafka:
+            log.info("Kafka answers, figures are pushed" if yes else "Kafka is away, figures are read every five seconds")
+        hub.kafka = yes
+
+    client = wall.kafka or {}
+    await _forever("touches", lambda: touches.listen(client, wall.topic, hub.wake, alive))
+
+
+async def _forever(what: str, step: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await step()
+        except Exception as error:
+            log.error("a part of the wall failed and starts again", part=what, error=repr(error)[:200])
+        await asyncio.sleep(1.0)
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    wrong = error.wrong if isinstance(error, IocError) else "error"
+    return _json({"error": wrong}, 503 if isinstance(error, Retry) else 400)
+
+
+def _json(found: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(found), status, media_type="application/json", headers={"cache-control": "no-store"})
+
+
+class _Pages:
+    def __init__(self, boards: dict[str, Board], hub: Hub) -> None:
+        self._boards = boards
+        self._hub = hub
+
+    async def home(self, request: Request) -> Response:
+        query = f"?{request.url.query}" if request.url.query else ""
+        return RedirectResponse(f"/d/{next(iter(self._boards))}{query}", 307)
+
+    async def board_page(self, request: Request) -> Response:
+        if request.path_params["uid"] not in self._boards:
+            return PlainTextResponse("Không có bảng này.\n", 404)
+        return FileResponse(assets.STATIC / "index.html", headers={"cache-control": "no-cache"})
+
+    async def boards(self, request: Request) -> Response:
+        return _json([{"uid": board.uid, "title": board.title, "tags": board.public["tags"]} for board in self._boards.values()])
+
+    def _board(self, request: Request) -> Board:
+        uid = request.path_params.get("uid") or request.query_params.get("board", "")
+        if uid not in self._boards:
+            raise Misconfigured("there is no such board", "ask /api/boards")
+        return self._boards[uid]
+
+    def _only(self, request: Request, *allowed: str) -> None:
+        if unknown := sorted(set(request.query_params) - set(allowed)):
+            raise Misconfigured(f"unknown parameters: {', '.join(unknown)[:80]}", "send declared variables only")
+
+    async def board(self, request: Request) -> Response:
+        self._only(request)
+        return _json(self._board(request).public)
+
+    async def panel(self, request: Request) -> Response:
+        """What one panel shows now, or over `from`..`to`."""
+        self._only(request, "from", "to")
+        board, panel = self._board(request), request.path_params["panel"]
+        if panel not in board.panels:
+            raise Misconfigured("there is no such panel", f"ask /api/boards/{board.uid}")
+        if request.query_params:
+            start, end = request.query_params.get("from", board.start), request.query_params.get("to", board.end)
+            return _json(await self._hub.answer(board.panels[panel], start, end, datetime.now(UTC), {}))
+        shown = await self._hub.fresh(board.uid)
+        if panel not in shown:
+            raise Retry("the figures cannot be read now", "try again")
+        return Response(shown[panel], media_type="application/json", headers={"cache-control": "no-store"})
+
+    async def live(self, request: Request) -> Response:
+        """Server-sent events: `wave` with what changed and the state of the data; the first holds everything."""
+        self._only(request, "board")
+        viewer = await self._hub.join(self._board(request).uid)
+        return StreamingResponse(
+            self._stream(viewer), media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
+        )
+
+    async def _stream(self, viewer: Viewer) -> AsyncIterator[bytes]:
+        try:
+            yield b"retry: 2000\n\n"
+            while (message := await viewer.waiting.get()) is not None:
+                yield message
+        finally:
+            self._hub.leave(viewer)
+
+    async def vendor(self, request: Request) -> Response:
+        path = assets.VENDOR.get(request.path_params["name"])
+        if path is None:
+            return PlainTextResponse("not found\n", 404)
+        return FileResponse(path, headers={"cache-control": "no-cache"})
+
+    async def healthz(self, request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(self, request: Request) -> Response:
+        """200 when figures can be read and, where Kafka is used, pushed."""
+        if self._hub.database is None:
+            await self._hub.wave(set())
+        ready = self._hub.database is True and self._hub.kafka is not False
+        return _json({"ready": ready, "database": self._hub.database, "kafka": self._hub.kafka}, 200 if ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,197 @@
+"""Waves: after commits every panel in view is read once, and what changed is pushed to every screen."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from grafana.macros import expand, period
+from grafana.wall import metrics, state
+from grafana.wall.library import Board, Target
+from grafana.wall.reader import Reader
+from streams.errors import IocError, Retry
+
+AT_MOST_EVERY_SECONDS = 0.5
+POLL_SECONDS = 5.0
+BACKLOG = 8
+MOST_VIEWERS = 500
+AGAIN = b'event: again\ndata: {"why":"slow"}\n\n'
+
+
+class Viewer:
+    """One screen: messages wait in a bounded queue; None ends the stream."""
+
+    def __init__(self, board: str) -> None:
+        self.board = board
+        self.waiting: asyncio.Queue[bytes | None] = asyncio.Queue(BACKLOG)
+
+    def give(self, message: bytes) -> bool:
+        """False when the screen is too slow: it then gets the word to reconnect and the end, instead of old news."""
+        if not self.waiting.full():
+            self.waiting.put_nowait(message)
+            return True
+        self.end(AGAIN)
+        return False
+
+    def end(self, last: bytes | None = None) -> None:
+        while not self.waiting.empty():
+            self.waiting.get_nowait()
+        if last is not None:
+            self.waiting.put_nowait(last)
+        self.waiting.put_nowait(None)
+
+
+class Hub:
+    """Keeps what each board shows now. One query per panel per wave, however many screens look at it."""
+
+    def __init__(self, boards: dict[str, Board], reader: Reader) -> None:
+        self._boards = boards
+        self._reader = reader
+        self._viewers: set[Viewer] = set()
+        self._shown: dict[str, dict[int, bytes]] = {}
+        self._read_at: dict[str, float] = {}
+        self._woken = asyncio.Event()
+        self._one_wave = asyncio.Lock()
+        self._departments: dict[str, Any] = {}
+        self._newest: int | None = None
+        self._lag_seconds: float | None = None
+        self.database: bool | None = None
+        self.kafka: bool | None = None
+
+    def wake(self) -> None:
+        """Something was committed: the next wave starts as soon as the last one is half a second old."""
+        metrics.TOUCHES.inc()
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Waves until cancelled: on a touch, and every five seconds without one."""
+        while True:
+            begun = time.monotonic()
+            cause = "poll"
+            try:
+                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+                cause = "touch"
+            except TimeoutError:
+                pass
+            self._woken.clear()
+            metrics.WAVES.labels(cause).inc()
+            await self.wave({viewer.board for viewer in self._viewers}, touched=cause == "touch")
+            await asyncio.sleep(max(0.0, begun + AT_MOST_EVERY_SECONDS - time.monotonic()))
+
+    async def beat(self) -> None:
+        """Tell every screen that the server lives and what it knows, even while a wave hangs."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            self._tell({}, set(self._boards))
+
+    async def wave(self, uids: set[str], touched: bool = False) -> None:
+        """Read what these boards show and push what changed to their screens."""
+        async with self._one_wave:
+            with metrics.WAVE_SECONDS.time():
+                await self._hear(touched)
+                answers: dict[str, asyncio.Task[dict[str, Any]]] = {}
+                now = datetime.now(UTC)
+                pairs = [(uid, panel) for uid in sorted(uids) for panel in self._boards[uid].panels]
+                found = await asyncio.gather(*(self._panel(self._boards[uid], panel, now, answers) for uid, panel in pairs))
+            changed: dict[str, dict[int, bytes]] = {uid: {} for uid in uids}
+            for (uid, panel), data in zip(pairs, found, strict=True):
+                if data is not None and self._shown.setdefault(uid, {}).get(panel) != data:
+                    self._shown[uid][panel] = changed[uid][panel] = data
+            for uid in uids:
+                self._read_at[uid] = time.monotonic()
+            self._tell(changed, uids)
+
+    async def _hear(self, touched: bool) -> None:
+        try:
+            self._departments = await state.heard(self._reader)
+            self.database = True
+        except Retry:
+            self.database = False
+            return
+        newest = state.newest(self._departments)
+        if touched and newest is not None and newest != self._newest:
+            self._lag_seconds = max(0.0, time.time() - newest / 1000)
+        self._newest = newest
+
+    async def _panel(self, board: Board, panel: int, now: datetime, answers: dict[str, asyncio.Task[dict[str, Any]]]) -> bytes | None:
+        """The panel's data; None keeps what is shown, because the database is away and the screen says so."""
+        try:
+            return orjson.dumps(await self.answer(board.panels[panel], board.start, board.end, now, answers))
+        except Retry:
+            return None
+        except IocError as error:
+            return orjson.dumps({"error": error.wrong})
+
+    async def answer(
+        self, targets: tuple[Target, ...], start: str, end: str, now: datetime, answers: dict[str, asyncio.Task[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        """{"from", "to", "frames": [{"ref", "form", "fields", "columns"}]}; equal questions in `answers` are asked once. Raises Retry, Misconfigured."""
+        over = period(start, end, now)
+        tasks = []
+        for target in targets:
+            sql = expand(target.sql, over)
+            if sql not in answers:
+                answers[sql] = asyncio.ensure_future(self._reader.read(sql))
+            tasks.append(answers[sql])
+        read = await asyncio.gather(*tasks)
+        frames = [{"ref": target.ref, "form": target.form, **columns} for target, columns in zip(targets, read, strict=True)]
+        return {"from": _milliseconds(over.start), "to": _milliseconds(over.end), "frames": frames}
+
+    def state(self) -> dict[str, Any]:
+        """What screens need to judge their tiles by themselves."""
+        return {
+            "now": round(time.time() * 1000),
+            "database": self.database,
+            "kafka": self.kafka,
+            "lag_seconds": None if self._lag_seconds is None else round(self._lag_seconds, 2),
+            "departments": self._departments,
+        }
+
+    def _message(self, panels: dict[int, bytes]) -> bytes:
+        inside = b",".join(b'"%d":%s' % (panel, data) for panel, data in panels.items())
+        return b'event: wave\ndata: {"state":%s,"panels":{%s}}\n\n' % (orjson.dumps(self.state()), inside)
+
+    def _tell(self, changed: dict[str, dict[int, bytes]], uids: set[str]) -> None:
+        messages: dict[str, bytes] = {}
+        for viewer in list(self._viewers):
+            if viewer.board not in uids:
+                continue
+            if viewer.board not in messages:
+                messages[viewer.board] = self._message(changed.get(viewer.board, {}))
+            if not viewer.give(messages[viewer.board]):
+                metrics.DROPPED.inc()
+                self.leave(viewer)
+
+    async def join(self, uid: str) -> Viewer:
+        """A new screen; its first message holds the whole board. Raises Retry when there are too many."""
+        if len(self._viewers) >= MOST_VIEWERS:
+            raise Retry("too many screens are connected", "try again later", 10)
+        await self.fresh(uid)
+        viewer = Viewer(uid)
+        viewer.give(self._message(self._shown.get(uid, {})))
+        self._viewers.add(viewer)
+        metrics.VIEWERS.labels(uid).inc()
+        return viewer
+
+    def leave(self, viewer: Viewer) -> None:
+        if viewer in self._viewers:
+            self._viewers.discard(viewer)
+            metrics.VIEWERS.labels(viewer.board).dec()
+
+    def close(self) -> None:
+        """End every stream; screens reconnect by themselves."""
+        for viewer in list(self._viewers):
+            self.leave(viewer)
+            viewer.end()
+
+    async def fresh(self, uid: str) -> dict[int, bytes]:
+        """What the board shows, read again when nobody looked at it in the last wave or two."""
+        if time.monotonic() - self._read_at.get(uid, -1e9) > 2 * AT_MOST_EVERY_SECONDS:
+            await self.wave({uid})
+        return self._shown.get(uid, {})
+
+
+def _milliseconds(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)

@@ -1,0 +1,64 @@
+"""The boards a wall can show, read from their JSON files; what a viewer gets to see of them holds no SQL."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streams.errors import Misconfigured
+
+BOARDS = Path(__file__).parent.parent / "boards"
+SHOWN = ("stat", "timeseries", "bargauge", "table", "text")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One query of a panel. form: `time_series` or `table`."""
+
+    ref: str
+    sql: str
+    form: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """One board. panels: id -> its targets. public: the JSON for viewers. start, end: Grafana's time expressions."""
+
+    uid: str
+    title: str
+    start: str
+    end: str
+    panels: dict[int, tuple[Target, ...]]
+    public: dict[str, Any]
+
+
+def load(directory: Path) -> dict[str, Board]:
+    """uid -> board of every JSON file. Raises Misconfigured for a file that is no board, or that has a panel the wall cannot draw."""
+    boards = [_board(path) for path in sorted(directory.glob("*.json"))]
+    if not boards:
+        raise Misconfigured(f"there are no boards in {directory}", "run `ioc boards build`")
+    ordered = sorted(boards, key=lambda board: (not board.uid.endswith("overview"), board.uid))
+    return {board.uid: board for board in ordered}
+
+
+def _board(path: Path) -> Board:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+        panels = {panel["id"]: _targets(panel) for panel in raw["panels"]}
+        times = raw["time"]
+        unknown = sorted({panel["type"] for panel in raw["panels"]} - set(SHOWN))
+    except (ValueError, KeyError, TypeError) as error:
+        raise Misconfigured(f"{path.name} is not a board: {error!r}", "run `ioc boards build`") from error
+    if unknown:
+        raise Misconfigured(f"{path.name} has panels the wall cannot draw: {', '.join(unknown)}", f"use only {', '.join(SHOWN)}")
+    return Board(raw["uid"], raw["title"], times["from"], times["to"], panels, _public(raw))
+
+
+def _targets(panel: dict[str, Any]) -> tuple[Target, ...]:
+    return tuple(Target(t["refId"], t["rawSql"], t["format"]) for t in panel.get("targets", []))
+
+
+def _public(raw: dict[str, Any]) -> dict[str, Any]:
+    kept = ("id", "type", "title", "description", "gridPos", "options", "fieldConfig", "links")
+    panels = [{key: panel[key] for key in kept if key in panel} for panel in raw["panels"]]
+    return {"uid": raw["uid"], "title": raw["title"], "tags": raw.get("tags", []), "panels": panels}

@@ -1,0 +1,100 @@
+// Numbers, money, dates and words as they are read in Vietnamese; units in Grafana's own names.
+
+export const ZONE = "Asia/Ho_Chi_Minh";
+export const UNKNOWN = "—";
+
+const numbers = new Map();
+const stamp = (options) => new Intl.DateTimeFormat("vi-VN", { timeZone: ZONE, hourCycle: "h23", ...options });
+const parts = stamp({ year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", weekday: "long" });
+const WEEKDAYS = ["Chủ nhật", "Thứ hai", "Thứ ba", "Thứ tư", "Thứ năm", "Thứ sáu", "Thứ bảy"];
+
+/** `1234567.5` -> `1.234.567,5` with that many decimals. */
+export function number(value, decimals = 0) {
+  if (!numbers.has(decimals)) {
+    numbers.set(decimals, new Intl.NumberFormat("vi-VN", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+  }
+  return numbers.get(decimals).format(value).replace("-", "−");
+}
+
+function pieces(ms) {
+  return Object.fromEntries(parts.formatToParts(ms).map((part) => [part.type, part.value]));
+}
+
+export function clock(ms) {
+  const p = pieces(ms);
+  return `${p.hour}:${p.minute}:${p.second}`;
+}
+
+export function minute(ms) {
+  const p = pieces(ms);
+  return `${p.hour}:${p.minute}`;
+}
+
+/** `22/11/2026` */
+export function date(ms) {
+  const p = pieces(ms);
+  return `${p.day}/${p.month}/${p.year}`;
+}
+
+/** `22/11` */
+export function dayMonth(ms) {
+  const p = pieces(ms);
+  return `${p.day}/${p.month}`;
+}
+
+const DAY = 86_400_000, EAST = 7 * 3_600_000; // the zone has had no daylight saving since 1975
+
+/** Vietnamese day number, so that two instants can be told apart by day. */
+export function dayOf(ms) {
+  return Math.floor((ms + EAST) / DAY);
+}
+
+export function weekday(ms) {
+  return WEEKDAYS[(dayOf(ms) + 4) % 7];
+}
+
+/** `17:21` today, `17:21 ngày 21/11` on another day. */
+export function moment(ms, now) {
+  return dayOf(ms) === dayOf(now) ? minute(ms) : `${minute(ms)} ngày ${dayMonth(ms)}`;
+}
+
+/** Grafana's `time:DD/MM HH:mm:ss` and the like. */
+export function pattern(ms, form) {
+  const p = pieces(ms);
+  const words = { YYYY: p.year, MM: p.month, DD: p.day, HH: p.hour, mm: p.minute, ss: p.second };
+  return form.replace(/YYYY|MM|DD|HH|mm|ss/g, (word) => words[word]);
+}
+
+/** How a figure is written: {text, word}. config: Grafana's unit, decimals, noValue. */
+export function figure(value, config = {}) {
+  if (value === null || value === undefined || Number.isNaN(value)) return { text: config.noValue ?? UNKNOWN, word: "", unknown: true };
+  if (typeof value === "string") return { text: value, word: "" };
+  const unit = config.unit ?? "none";
+  const decimals = config.decimals ?? (Number.isInteger(value) ? 0 : 1);
+  const money = /^currency:financial:(.*):suffix$/.exec(unit);
+  if (money) return { text: number(value, decimals), word: money[1].trim() };
+  if (unit === "percent") return { text: percent(value, decimals), word: "" };
+  if (unit === "s") return { text: `${number(value, decimals)} giây`, word: "" };
+  if (unit.startsWith("suffix:")) return { text: number(value, decimals), word: unit.slice(7).trim() };
+  if (unit.startsWith("time:")) return { text: pattern(value, unit.slice(5)), word: "" };
+  return { text: number(value, decimals), word: "" };
+}
+
+/** `71,4 %`; a share is never rounded up to all of it. */
+export function percent(value, decimals = 1) {
+  const step = 10 ** decimals;
+  const shown = value < 100 && Math.round(value * step) / step >= 100 ? Math.floor(value * step) / step : value;
+  return `${number(shown, decimals).replace(/,0+$/, "")} %`;
+}
+
+/** A scale for many large numbers side by side: divide by `by`, say `word`. */
+export function scale(largest, word) {
+  if (largest >= 1e10) return { by: 1e9, word: `tỷ ${word === "đ" ? "đồng" : word}`, decimals: largest >= 1e11 ? 0 : 1 };
+  if (largest >= 1e7) return { by: 1e6, word: `triệu ${word === "đ" ? "đồng" : word}`, decimals: largest >= 1e8 ? 0 : 1 };
+  return { by: 1, word, decimals: 0 };
+}
+
+/** A hospital's name as short as people write it: `BVĐK Bỉm Sơn`. */
+export function shortName(name) {
+  return name.replace(/^Bệnh viện Đa khoa\b/i, "BVĐK").replace(/^Bệnh viện\b/i, "BV");
+}

@@ -1,0 +1,56 @@
+// Server-sent events of one board: hands on each wave, knows the server's clock, says when it is not live, reconnects by itself.
+
+const SILENT_AFTER = 15_000;
+const AGAIN_AFTER = [500, 1000, 2000, 4000, 8000];
+
+export class Live {
+  #board; #onWave; #source = null; #failures = 0; #heard = 0; #ahead = 0; #since = null;
+
+  /** onWave({state, panels}) is called for every wave. */
+  constructor(board, onWave) {
+    this.#board = board;
+    this.#onWave = onWave;
+  }
+
+  /** The server's time now, in ms: screens' own clocks are often wrong. */
+  now() {
+    return Date.now() + this.#ahead;
+  }
+
+  /** Whether the server was heard lately; else since when not (server's time). */
+  get live() {
+    return this.#source?.readyState === EventSource.OPEN && performance.now() - this.#heard < SILENT_AFTER;
+  }
+
+  get since() {
+    return this.#since;
+  }
+
+  open() {
+    this.#source?.close();
+    const source = new EventSource(`/api/live?board=${encodeURIComponent(this.#board)}`);
+    this.#source = source;
+    this.#heard = performance.now();
+    source.addEventListener("wave", (event) => {
+      const wave = JSON.parse(event.data);
+      this.#ahead = wave.state.now - Date.now();
+      this.#heard = performance.now();
+      this.#since = wave.state.now;
+      this.#failures = 0;
+      this.#onWave(wave);
+    });
+    source.addEventListener("again", () => this.#again());
+    source.addEventListener("error", () => this.#again());
+  }
+
+  #again() {
+    this.#source.close();
+    const wait = AGAIN_AFTER[Math.min(this.#failures++, AGAIN_AFTER.length - 1)];
+    setTimeout(() => this.open(), wait * (0.75 + Math.random() / 2));
+  }
+
+  /** Call now and then: a connection that hangs without an error is opened anew. */
+  check() {
+    if (this.#source?.readyState === EventSource.OPEN && performance.now() - this.#heard > SILENT_AFTER) this.open();
+  }
+}

@@ -1,0 +1,108 @@
+// One large figure with its curve and comparison, or several small ones.
+
+import { digits, el, fit } from "../dom.js";
+import { figure, number, percent, weekday } from "../format.js";
+import { chosen, config, fields, lookOf, named, reduce, settled } from "../frames.js";
+import { bars, curve } from "../spark.js";
+
+const SPARSE = 10; // an earlier day with less than a tenth was hardly heard: no comparison is better than a wild one
+
+export function stat(body, panel, data, now) {
+  const shown = chosen(panel, data);
+  if (panel.options?.textMode === "value_and_name" || shown.length > 1) several(body, panel, data, shown);
+  else one(body, panel, data, shown[0], now);
+}
+
+function one(body, panel, data, field, now) {
+  const calc = panel.options.reduceOptions.calcs[0];
+  const value = field ? reduce(field.values, calc) : null;
+  const options = config(panel, field?.name ?? "");
+  const said = figure(value, options);
+  const big = el("div", "big", el("b", "", said.text.slice(0, 1), digits(said.text.slice(1))), el("span", "word", said.word));
+  big.dataset.look = value === null ? "unknown" : lookOf(value, options);
+  const spark = el("div", "spark");
+  body.replaceChildren(big, el("p", "sub", ...beside(panel, data, field, value, options, now)), spark);
+  fit(big);
+  if (panel.options.graphMode !== "none" && value !== null) draw(spark, panel, data, field, now);
+}
+
+function draw(box, panel, data, field, now) {
+  const form = panel.options.ioc?.form;
+  const line = field.times ? field : fields(data).find((other) => other.times);
+  if (!line) return undefined;
+  if (form === "days" || form === "month") return bars(box, line.values);
+  const earlier = (panel.options.ioc?.before ?? []).map((name) => named(data, name)).find((other) => other?.values.some((v) => v !== null));
+  return curve(box, { from: data.from, to: data.to, now: { times: line.times, values: settled(line.values, line.times, now) }, then: earlier });
+}
+
+/** What stands beside the figure: a comparison, yesterday's figure, the limit; words say what the colour says. */
+function beside(panel, data, field, value, options, now) {
+  if (value === null) return [el("span", "", "chưa có số liệu")];
+  const form = panel.options.ioc?.form;
+  if (form === "day") return compared(panel, data, field, now);
+  if (form === "month") {
+    const known = fields(data).find((other) => other.times)?.values.filter((each) => each !== null) ?? [];
+    if (!known.length) return [];
+    const mean = figure(value / known.length, { ...options, decimals: 0 });
+    return [el("span", "", `bình quân ${mean.text} ${mean.word} mỗi ngày có tin`)];
+  }
+  if (form === "days" && field.values.length > 1 && field.values.at(-2) !== null) {
+    const before = figure(field.values.at(-2), options);
+    return [el("span", "", `hôm qua ${before.text} ${before.word}`)];
+  }
+  const limit = options.thresholds?.steps?.find((step) => step.value !== null)?.value;
+  if (limit === undefined) return [];
+  const over = value >= limit;
+  return [el("span", over ? "watch" : "", `${over ? "▲ quá" : "trong"} ngưỡng ${number(limit)} ${figure(limit, options).word}`)];
+}
+
+/** Today against the same hours of an earlier day: only slots that are over, only when both days are known. */
+function compared(panel, data, field, now) {
+  for (const [name, day] of [[panel.options.ioc.before?.[0], 7], [panel.options.ioc.before?.[1], 1]]) {
+    const before = name && named(data, name);
+    if (!before) continue;
+    const slot = field.times[1] - field.times[0];
+    let today = 0, then = 0;
+    field.values.forEach((value, i) => {
+      if (field.times[i] + slot > now || value === null || before.values[i] === null) return;
+      today += value;
+      then += before.values[i];
+    });
+    if (then <= 0 || today > SPARSE * then) continue;
+    const change = (100 * (today - then)) / then;
+    const arrow = change > 0.05 ? "↑" : change < -0.05 ? "↓" : "=";
+    const welcome = panel.options.ioc.good === "less" ? -change : change;
+    const look = welcome > 0.05 ? "up" : welcome < -0.05 ? "down" : "";
+    const against = day === 7 ? `so với ${weekday(now)} trước` : "so với hôm qua";
+    return [el("b", look, `${arrow} ${percent(Math.abs(change))}`), el("span", "", against)];
+  }
+  return [el("span", "", "chưa đủ số liệu ngày trước để so")];
+}
+
+function several(body, panel, data, shown) {
+  const grid = el("div", shown.length > 4 ? "several many" : shown.length < 3 ? "several few" : "several");
+  grid.style.gridTemplateColumns = `repeat(${shown.length > 6 ? 3 : shown.length > 2 ? 2 : 1}, minmax(0, 1fr))`;
+  const values = shown.map((field) => {
+    const options = config(panel, field.name);
+    const value = reduce(field.values, panel.options.reduceOptions.calcs[0]);
+    const said = figure(value, options);
+    const top = el("div", "value", said.text.slice(0, 1), digits(said.text.slice(1)), el("span", "word", said.word));
+    const block = el("div", "", top, el("div", "name", options.displayName ?? field.name));
+    block.dataset.look = value === null ? "unknown" : lookOf(value, options);
+    grid.append(block);
+    return top;
+  });
+  body.replaceChildren(grid, ...balance(panel, data));
+  values.forEach((value) => fit(value, 0.6));
+}
+
+/** The ledger's sentence: nhận = đúng giờ + muộn + trùng + xung đột + giữ lại. */
+function balance(panel, data) {
+  const words = panel.options.ioc?.balance;
+  if (!words) return [];
+  const values = words.map((word) => named(data, word)?.values[0] ?? null);
+  if (values[0] === null) return [el("p", "sum", "sổ cái hôm nay chưa có dòng nào")];
+  const [received, ...rest] = values.map((value, i) => `${words[i]} ${number(value)}`);
+  const sum = values.slice(1).reduce((total, value) => total + value, 0);
+  return [el("p", "sum", `${received} ${sum === values[0] ? "=" : "≠"} ${rest.join(" + ")}`)];
+}

@@ -1,0 +1,105 @@
+// Time series by uPlot: lines with areas, dashed companions, or bars; axes in Vietnamese, nothing drawn where nothing is known.
+
+import uPlot from "/vendor/uplot.js";
+import { el, variable } from "../dom.js";
+import { ZONE, dayMonth, minute, number, scale } from "../format.js";
+import { config, fields, look, settled } from "../frames.js";
+
+const made = new WeakMap();
+
+export function trend(body, panel, data, now) {
+  const shown = fields(data).filter((field) => field.type === "number" && field.times && !config(panel, field.name).custom.hideFrom?.viz);
+  const known = shown.some((field) => field.values.some((value) => value !== null));
+  if (!known) {
+    forget(body);
+    body.replaceChildren(el("div", "empty", "chưa có số liệu"));
+    return "";
+  }
+  const largest = Math.max(...shown.flatMap((field) => field.values.filter((value) => value !== null)));
+  const word = /^currency:financial:(.*):suffix$/.exec(config(panel, shown[0].name).unit ?? "")?.[1].trim() ?? "";
+  const unit = scale(largest, word);
+  const columns = [shown[0].times.map((time) => time / 1000), ...shown.map((field) => (panel.options.ioc?.form === "day" ? settled(field.values, field.times, now) : field.values))];
+  const chart = made.get(body);
+  const key = [body.clientWidth, body.clientHeight, document.documentElement.dataset.theme, unit.by, shown.map((f) => f.name)].join("|");
+  const range = panel.options.ioc?.form === "day" ? [data.from / 1000, (data.to + 1) / 1000] : null;
+  if (chart?.key === key) {
+    chart.range.value = range;
+    chart.plot.setData(columns);
+    return unit.word;
+  }
+  forget(body);
+  const box = el("div", "chart");
+  body.replaceChildren(box);
+  const held = { value: range };
+  made.set(body, { key, range: held, plot: new uPlot(options(panel, shown, box, unit, held), columns, box) });
+  return unit.word;
+}
+
+export function forget(body) {
+  made.get(body)?.plot.destroy();
+  made.delete(body);
+}
+
+function options(panel, shown, box, unit, range) {
+  const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const font = `500 ${0.85 * rem}px "Be Vietnam Pro"`;
+  const faint = variable("--faint"), line = variable("--line");
+  const bars = config(panel, shown[0].name).custom.drawStyle === "bars";
+  return {
+    width: box.clientWidth,
+    height: box.clientHeight,
+    legend: { show: false },
+    cursor: { show: false },
+    padding: [0.6 * rem, 0.9 * rem, 0, 0],
+    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), ZONE),
+    scales: { x: { time: true, range: (_, low, high) => range.value ?? (bars ? [low - 43_200, high + 43_200] : [low, high]) }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.06 : 1] } },
+    axes: [
+      { stroke: faint, font, size: 2.1 * rem, gap: 0.5 * rem, ticks: { show: false }, grid: { stroke: line, width: 1, show: !bars }, splits: bars ? undefined : hours(range), values: (_, times) => times.map((time) => label(time * 1000, bars, range)) },
+      { stroke: faint, font, size: 3.9 * rem, gap: 0.5 * rem, ticks: { show: false }, grid: { stroke: line, width: 1 }, space: 4.2 * rem, values: (_, values) => values.map((value) => number(value / unit.by, small(values, unit))) },
+    ],
+    series: [{}, ...shown.map((field) => series(panel, field, rem))],
+    hooks: { draw: bars ? [] : [(plot) => tip(plot, rem)] },
+  };
+}
+
+function small(values, unit) {
+  return values.length > 1 && (values[1] - values[0]) / unit.by < 1 ? 1 : 0;
+}
+
+/** Every three hours over a day, uPlot's own choice otherwise. */
+function hours(range) {
+  return (plot, _, low, high) => {
+    if (!range.value || high - low > 2 * 86_400) return Array.from({ length: 7 }, (_, i) => low + ((high - low) * i) / 6);
+    return Array.from({ length: 9 }, (_, i) => low + i * 10_800);
+  };
+}
+
+function label(ms, bars, range) {
+  if (bars || !range.value) return dayMonth(ms);
+  const said = minute(ms);
+  if (said === "00:00") return ms / 1000 >= range.value[1] - 1 ? "24h" : "0h";
+  return said.endsWith(":00") ? `${Number(said.slice(0, 2))}h` : said;
+}
+
+function series(panel, field, rem) {
+  const { color, custom } = config(panel, field.name);
+  const stroke = variable(`--${look(color?.fixedColor)}`);
+  const fill = custom.fillOpacity ? `${stroke}${Math.round(custom.fillOpacity * 2.55).toString(16).padStart(2, "0")}` : undefined;
+  if (custom.drawStyle === "bars") return { stroke, fill: stroke, width: 0, paths: uPlot.paths.bars({ size: [0.68, 4 * rem], radius: 0.12 }), points: { show: false } };
+  const dashed = custom.lineStyle?.fill === "dash";
+  return { stroke, fill, width: (custom.lineWidth ?? 1) * (rem / 14), dash: dashed ? custom.lineStyle.dash : undefined, points: { show: false }, spanGaps: false };
+}
+
+/** A dot where the first series ends: this is now. */
+function tip(plot, rem) {
+  const [times, values] = plot.data;
+  const last = values.findLastIndex((value) => value !== null && value !== undefined);
+  if (last < 0) return;
+  const { ctx } = plot;
+  ctx.save();
+  ctx.beginPath();
+  ctx.arc(plot.valToPos(times[last], "x", true), plot.valToPos(values[last], "y", true), 0.34 * rem * devicePixelRatio, 0, 2 * Math.PI);
+  ctx.fillStyle = variable("--accent");
+  ctx.fill();
+  ctx.restore();
+}

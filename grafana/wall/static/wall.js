@@ -1,0 +1,183 @@
+// The wall: lays a board out on its grid, draws each wave, and keeps every tile honest by the second.
+
+import { digits, el } from "./dom.js";
+import { clock, date, moment, number, percent, weekday } from "./format.js";
+import { judge } from "./honest.js";
+import { Live } from "./live.js";
+import { ranking, table, text } from "./panels/lists.js";
+import { stat } from "./panels/stat.js";
+import { trend } from "./panels/trend.js";
+
+const DRAW = { stat, timeseries: trend, bargauge: ranking, table, text };
+const wanted = new URLSearchParams(location.search);
+const uid = decodeURIComponent(location.pathname.split("/")[2] ?? "");
+const tiles = new Map();
+const figures = new Map();
+let state = null;
+
+function theme() {
+  const asked = wanted.get("theme");
+  const light = asked === "light" || (asked === "auto" && matchMedia("(prefers-color-scheme: light)").matches);
+  document.documentElement.dataset.theme = light ? "light" : "dark";
+}
+
+function get(id) {
+  return document.getElementById(id);
+}
+
+/** An address of this wall with the same theme. */
+function address(path) {
+  return wanted.has("theme") ? `${path}?theme=${encodeURIComponent(wanted.get("theme"))}` : path;
+}
+
+function lay(board) {
+  document.title = board.title;
+  get("title").textContent = board.title;
+  const rows = Math.max(...board.panels.map((panel) => panel.gridPos.y + panel.gridPos.h));
+  const grid = get("grid");
+  grid.style.gridTemplateRows = `repeat(${rows}, minmax(0, 1fr))`;
+  const ordered = [...board.panels].sort((a, b) => a.gridPos.y - b.gridPos.y || a.gridPos.x - b.gridPos.x);
+  grid.replaceChildren(...ordered.map((panel) => lift(panel)));
+}
+
+/** A tile: title, body, and where a department stands behind it, the foot that says how true it is. */
+function lift(panel) {
+  const { x, y, w, h } = panel.gridPos;
+  const title = el("h2");
+  title.id = `panel-${panel.id}`;
+  const link = panel.links?.[0]?.url;
+  const words = link && link !== location.pathname ? el("a", "", panel.title) : el("span", "", panel.title);
+  if (words.tagName === "A") words.href = address(link);
+  const unit = el("span", "scale");
+  title.append(unit, words);
+  title.title = panel.description ?? "";
+  const body = el("div", "body");
+  const tile = el("section", ["timeseries", "bargauge"].includes(panel.type) ? "tile tall" : "tile", title, body);
+  tile.setAttribute("aria-labelledby", title.id);
+  tile.style.gridArea = `${y + 1} / ${x + 1} / span ${h} / span ${w}`;
+  const held = { panel, tile, body, unit, foot: null, why: null };
+  if (panel.options?.ioc?.department) {
+    const full = el("div", "full");
+    held.foot = { asOf: el("span", "asof"), full, share: el("span", "share"), box: el("div", "foot") };
+    held.foot.box.append(held.foot.asOf, el("div", "track", full), held.foot.share);
+    tile.append(held.foot.box);
+  }
+  tiles.set(panel.id, held);
+  return tile;
+}
+
+function draw(held, now) {
+  if (held.panel.type === "text") return text(held.body, held.panel);
+  const data = figures.get(held.panel.id);
+  if (!data) return undefined;
+  if (data.error) {
+    held.body.replaceChildren(el("div", "empty", "không đọc được số liệu này"));
+    return undefined;
+  }
+  const unit = DRAW[held.panel.type](held.body, held.panel, data, now);
+  held.unit.textContent = typeof unit === "string" ? unit : "";
+  held.why = held.body.querySelector(".sub");
+  held.said = held.why ? [...held.why.childNodes] : null;
+  return undefined;
+}
+
+function drawAll() {
+  for (const held of tiles.values()) draw(held, live.now());
+  tick();
+}
+
+function receive(wave) {
+  state = wave.state;
+  for (const [id, data] of Object.entries(wave.panels)) {
+    figures.set(Number(id), data);
+    const held = tiles.get(Number(id));
+    if (held) draw(held, live.now());
+  }
+  document.documentElement.dataset.ready = "yes";
+  tick();
+}
+
+/** Every second: the clock, whether we are live, and each tile's honesty. */
+function tick() {
+  const now = live.now();
+  get("clock").replaceChildren(digits(clock(now)));
+  get("day").textContent = `${weekday(now)} ${date(now)}`;
+  const [kind, said] = told(now);
+  get("state").dataset.kind = kind;
+  if (get("said").textContent !== said) get("said").textContent = said;
+  for (const held of tiles.values()) if (held.foot) weigh(held, now, kind);
+}
+
+function told(now) {
+  if (!live.live) return live.since === null ? ["held", "đang nối với máy chủ"] : ["lost", `mất kết nối từ ${moment(live.since, now)}, đang nối lại`];
+  if (state?.database === false) return ["lost", "không đọc được cơ sở dữ liệu, số liệu đang giữ"];
+  const known = Object.values(state?.departments ?? {}).flatMap((department) => department.sources.map((source) => source.known ?? 0));
+  const newest = Math.max(0, ...known);
+  if (!newest) return ["held", "đã nối, chưa có tin nào"];
+  if (now - newest > 60_000) return ["held", `đã nối, tin mới nhất lúc ${moment(newest, now)}`];
+  if (state.kafka !== true) return ["held", "cập nhật mỗi 5 giây"];
+  const lag = state.lag_seconds;
+  return ["live", lag === null ? "trực tiếp" : `trực tiếp, trễ ${number(lag, lag < 10 ? 1 : 0)} giây`];
+}
+
+function weigh(held, now, kind) {
+  const found = judge(state?.departments?.[held.panel.options.ioc.department], now);
+  const { asOf, full, share, box } = held.foot;
+  asOf.textContent = found.asOf === null ? "chưa có tin" : `tính đến ${moment(found.asOf, now)}`;
+  const short = found.share !== null && found.share < 95;
+  full.style.width = `${found.share ?? 0}%`;
+  share.textContent = found.share === null ? "" : `đủ ${percent(found.share, 0)}`;
+  box.className = `foot${found.stale || kind === "lost" ? " old" : ""}${short ? " short" : ""}`;
+  held.tile.classList.toggle("stale", state !== null && found.stale);
+  if (held.why) {
+    const reason = found.stale ? found.why : short ? found.why : "";
+    if (reason) held.why.replaceChildren(el("span", "watch", reason));
+    else held.why.replaceChildren(...held.said);
+    held.why.title = held.why.textContent;
+  } else if (found.stale && state !== null) {
+    asOf.textContent = found.why;
+  }
+}
+
+async function menu() {
+  const answer = await fetch("/api/boards");
+  const list = answer.ok ? await answer.json() : [];
+  get("boards").replaceChildren(
+    ...list.map((board) => {
+      const link = el("a", "", board.tags[1] ?? board.title);
+      link.href = address(`/d/${encodeURIComponent(board.uid)}`);
+      if (board.uid === uid) link.setAttribute("aria-current", "page");
+      return link;
+    }),
+  );
+}
+
+async function load() {
+  for (;;) {
+    try {
+      const answer = await fetch(`/api/boards/${encodeURIComponent(uid)}`);
+      if (answer.ok) return await answer.json();
+    } catch {
+      // the server is away: ask again
+    }
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+theme();
+const live = new Live(uid, receive);
+const board = load();
+live.open();
+lay(await board);
+menu().catch(() => undefined);
+drawAll();
+document.fonts.ready.then(drawAll);
+let pending = 0;
+addEventListener("resize", () => {
+  cancelAnimationFrame(pending);
+  pending = requestAnimationFrame(drawAll);
+});
+setInterval(() => {
+  live.check();
+  tick();
+}, 1000);

@@ -1,0 +1,1 @@
+"""Where records stay: TimescaleDB, with its numbered migrations in sql/."""

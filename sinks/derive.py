@@ -1,0 +1,146 @@
+"""Tables and views of a department, derived from its contract."""
+
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from psycopg import sql
+
+from streams.department import Department
+from streams.event import Event
+
+_PLAIN = {str: "text", int: "bigint", bool: "boolean", float: "double precision"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a raw table. field: the contract's field; kind: PostgreSQL type, `hash` for 16 hex digits in a bigint, `json` for nested."""
+
+    name: str
+    field: str
+    kind: str
+    null: bool
+
+    @property
+    def type(self) -> str:
+        """The PostgreSQL type."""
+        return {"hash": "bigint", "json": "text"}.get(self.kind, self.kind)
+
+
+def columns(event: type[Event]) -> tuple[Column, ...]:
+    """The columns of a department's raw table, in the contract's order; times lose their `_us`, nested parts are JSON text."""
+    return tuple(_column(name, annotation) for name, annotation in typing.get_type_hints(event, include_extras=True).items())
+
+
+def _column(name: str, annotation: Any) -> Column:
+    null = False
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        null = True
+        annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+    if typing.get_origin(annotation) is typing.Annotated:
+        meta = typing.get_args(annotation)[1]
+        kind = meta.extra["column"] if isinstance(meta, msgspec.Meta) and meta.extra else "text"
+    else:
+        kind = _PLAIN.get(annotation, "json")
+    short = name.removesuffix("_us") if kind == "timestamptz" else name
+    return Column(short, name, kind, null)
+
+
+def row_type(event: type[Event]) -> type[Any]:
+    """The contract with its nested fields left as raw JSON: what the hot path decodes."""
+    fields: list[Any] = []
+    for column, info in zip(columns(event), msgspec.structs.fields(event), strict=True):
+        kind = msgspec.Raw if column.kind == "json" else info.type
+        if info.default is not msgspec.NODEFAULT:
+            fields.append((info.name, kind, msgspec.Raw(msgspec.json.encode(info.default)) if column.kind == "json" else info.default))
+        elif info.default_factory is not msgspec.NODEFAULT:
+            fields.append((info.name, kind, msgspec.field(default_factory=info.default_factory)))
+        else:
+            fields.append((info.name, kind))
+    return msgspec.defstruct(event.__name__ + "Row", fields, kw_only=True, gc=False)
+
+
+def tables(department: Department) -> list[sql.Composed]:
+    """The statements that make a department's tables: events, identity, one per kind of subject, rollups of two times, days, histogram."""
+    d = department.name
+    raw = sql.SQL(", ").join(
+        sql.SQL("{} {} {}").format(sql.Identifier(c.name), sql.SQL(c.type), sql.SQL("" if c.null else "not null"))
+        for c in columns(department.event)
+    )
+    measures = sql.SQL(", ").join(sql.SQL("{} bigint not null").format(sql.Identifier(m)) for m in department.measures)
+    cell = sql.SQL("minute timestamptz not null, known timestamptz not null, unit text not null, kind text not null")
+    out = [
+        _sql("create table {} ({}, batch bigint not null)", f"{d}_event", raw),
+        _sql("create index {} on {} (event_time)", f"{d}_event_time", f"{d}_event"),
+        _sql("create index {} on {} (batch)", f"{d}_event_batch", f"{d}_event"),
+        _sql("create table {} (id uuid primary key, body bigint not null, event_time timestamptz not null)", f"{d}_identity"),
+        _sql("create table {} ({}, {}, primary key (minute, known, unit, kind)) with (fillfactor = 80)", f"{d}_1m", cell, measures),
+        _sql(
+            "create table {} (day date not null, unit text not null, kind text not null, {}, primary key (day, unit, kind)) with (fillfactor = 50)",
+            f"{d}_1d",
+            measures,
+        ),
+    ]
+    for position, table in enumerate(department.life.states):
+        counted = sql.SQL(", minute timestamptz, unit text, kind text, member uuid") if position == 0 else sql.SQL("")
+        out.append(_sql("create table {} (key uuid primary key, state bytea not null{}) with (fillfactor = 70)", f"{d}_{table}", counted))
+        if position == 0 and department.members:
+            out.append(_sql("create index {} on {} (minute, member) where minute is not null", f"{d}_{table}_minute", f"{d}_{table}"))
+    if department.histogram:
+        out.append(
+            _sql(
+                "create table {} ({}, bound int not null, n bigint not null, primary key (minute, known, unit, kind, bound))",
+                f"{d}_{department.histogram}_1m",
+                cell,
+            )
+        )
+    return out
+
+
+def hypertables(department: Department) -> list[tuple[str, str, str]]:
+    """(table, time column, chunk interval) of those that become hypertables."""
+    d = department.name
+    found = [(f"{d}_event", "event_time", "7 days"), (f"{d}_1m", "minute", "28 days")]
+    return [*found, (f"{d}_{department.histogram}_1m", "minute", "28 days")] if department.histogram else found
+
+
+def views(department: Department, space: str, board: str) -> list[sql.Composed]:
+    """The views that readers see of a department, in the schema `board`."""
+    d = department.name
+    measures = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures)
+    place = sql.SQL("nullif(unit, '') as unit, kind")
+    out = [
+        _view(board, f"{d}_1m", sql.SQL("select minute, known, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1m"))),
+        _view(board, f"{d}_1d", sql.SQL("select day, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1d"))),
+    ]
+    if department.histogram:
+        table = f"{d}_{department.histogram}_1m"
+        out.append(
+            _view(
+                board,
+                f"{department.histogram}_1m",
+                sql.SQL("select minute, known, {}, bound, n from {}").format(place, sql.Identifier(space, table)),
+            )
+        )
+    if department.members:
+        table = f"{d}_{next(iter(department.life.states))}"
+        day = sql.SQL("(minute at time zone 'Asia/Ho_Chi_Minh')::date")
+        body = sql.SQL("select {day} as day, count(distinct member) as {name} from {table} where minute is not null group by 1")
+        out.append(
+            _view(
+                board,
+                f"{d}_{department.distinct}",
+                body.format(day=day, name=sql.Identifier(department.distinct), table=sql.Identifier(space, table)),
+            )
+        )
+    return out
+
+
+def _view(schema: str, name: str, body: sql.Composable) -> sql.Composed:
+    return sql.SQL("create view {} as {}").format(sql.Identifier(schema, name), body)
+
+
+def _sql(text: typing.LiteralString, *parts: str | sql.Composable) -> sql.Composed:
+    return sql.SQL(text).format(*(sql.Identifier(p) if isinstance(p, str) else p for p in parts))

@@ -1,0 +1,191 @@
+"""Figures, ledger and freshness as people and scripts are shown them (doors.md)."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from sinks.migrations import schema
+from streams.department import Department, department, departments
+from streams.event import VIETNAM
+from streams.lives import middle
+
+By = Literal["total", "day", "hour", "minute", "unit", "kind"]
+_GROUP: Mapping[str, sql.SQL] = {
+    "total": sql.SQL("null::text"),
+    "day": sql.SQL("(minute at time zone 'Asia/Ho_Chi_Minh')::date"),
+    "hour": sql.SQL("date_trunc('hour', minute)"),
+    "minute": sql.SQL("minute"),
+    "unit": sql.SQL("nullif(unit, '')"),
+    "kind": sql.SQL("kind"),
+}
+Connection = psycopg.Connection[Any]
+
+
+def figures(connection: Connection, space: str, name: str, by: By, since: datetime | None, until: datetime | None) -> dict[str, Any]:
+    """The figures of a department between two instants (None: no bound), as `ioc figures` answers: a key without a value is null."""
+    chosen = department(name)
+    with connection.transaction():
+        connection.execute(sql.SQL("set local search_path = {}, public").format(sql.Identifier(schema(space))))
+        bounds = {"since": since or datetime(1900, 1, 1, tzinfo=UTC), "until": until or datetime(2200, 1, 1, tzinfo=UTC)}
+        rows = _sums(connection, chosen, by, bounds)
+        if chosen.members:
+            _members(connection, chosen, by, bounds, rows)
+        else:
+            _distinct_units(connection, chosen, by, bounds, rows)
+        if chosen.histogram:
+            _percentiles(connection, chosen, by, bounds, rows)
+        if chosen.name == "payment":
+            _refused(connection, by, bounds, rows)
+        heard = connection.execute("select max(committed_at), max(watermark) from heard where department = %s", [name]).fetchone()
+    ordered = sorted(rows.items(), key=lambda item: (item[0] is None, str(item[0])))
+    shown = [({} if by == "total" else {by: _key(key)}) | row for key, row in ordered]
+    if by == "total" and not shown:
+        shown = [_empty(chosen)]
+    as_of, watermark = heard or (None, None)
+    return {"department": name, "space": space, "as_of": _text(as_of), "watermark": _text(watermark), "rows": shown}
+
+
+def _keys(chosen: Department) -> list[str]:
+    keys = [*chosen.finish(dict.fromkeys(chosen.measures, 0)), chosen.distinct]
+    keys += [f"{chosen.histogram}_p50", f"{chosen.histogram}_p95"] if chosen.histogram else []
+    return [*keys, "refused"] if chosen.name == "payment" else keys
+
+
+def _empty(chosen: Department) -> dict[str, Any]:
+    return dict.fromkeys(_keys(chosen))
+
+
+def _sums(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any]) -> dict[Any, dict[str, Any]]:
+    # `hits` of an invoice-like measure tells a group that has none (null) from one whose sum is 0.
+    measures = sql.SQL(", ").join(
+        sql.SQL("sum({0})::bigint as {0}, bool_or({0} <> 0) as {1}").format(sql.Identifier(m), sql.Identifier(f"has_{m}"))
+        for m in chosen.measures
+    )
+    query = sql.SQL("select {} as key, {} from {} where minute >= %(since)s and minute < %(until)s group by 1").format(
+        _GROUP[by], measures, sql.Identifier(f"{chosen.name}_1m")
+    )
+    rows: dict[Any, dict[str, Any]] = {}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        for found in cursor.execute(query, bounds):
+            if any(found[f"has_{m}"] for m in chosen.measures):
+                rows[found["key"]] = _empty(chosen) | dict(chosen.finish({m: found[m] for m in chosen.measures}))
+    return rows
+
+
+def _members(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
+    table = sql.Identifier(f"{chosen.name}_{next(iter(chosen.life.states))}")
+    query = sql.SQL("select {}, count(distinct member) from {} where minute >= %(since)s and minute < %(until)s group by 1").format(
+        _GROUP[by], table
+    )
+    for key, n in connection.execute(query, bounds):
+        rows.setdefault(key, _empty(chosen))[chosen.distinct] = n
+
+
+def _distinct_units(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
+    table = sql.Identifier(f"{chosen.name}_1m")
+    query = sql.SQL(
+        "select key, count(*) from (select {} as key, unit from {} where minute >= %(since)s and minute < %(until)s and unit <> '' "
+        "group by 1, unit having sum({}) > 0) n group by 1"
+    ).format(_GROUP[by], table, sql.Identifier(chosen.measures[0]))
+    found = dict(connection.execute(query, bounds).fetchall())
+    for key, row in rows.items():
+        row[chosen.distinct] = found.get(key, 0)
+
+
+def _percentiles(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
+    table = sql.Identifier(f"{chosen.name}_{chosen.histogram}_1m")
+    query = sql.SQL(
+        "select {}, bound, sum(n) from {} where minute >= %(since)s and minute < %(until)s group by 1, 2 having sum(n) <> 0 order by 1, 2"
+    )
+    spread: dict[Any, list[tuple[int, int]]] = defaultdict(list)
+    for key, bound, n in connection.execute(query.format(_GROUP[by], table), bounds):
+        spread[key].append((bound, int(n)))
+    for key, counts in spread.items():
+        row = rows.setdefault(key, _empty(chosen))
+        for percent in (50, 95):
+            row[f"{chosen.histogram}_p{percent}"] = percentile(counts, percent)
+
+
+def percentile(counts: list[tuple[int, int]], percent: int) -> float | None:
+    """The nearest-rank percentile of a histogram of (bound, n), ascending; None when it is empty. Off by 5 % at most."""
+    total = sum(n for _, n in counts)
+    rank, below = -(-total * percent // 100), 0
+    for bound, n in counts:
+        below += n
+        if n and below >= rank:
+            return round(middle(bound), 2)
+    return None
+
+
+def _refused(connection: Connection, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
+    """Notices with a bad signature: nothing in them can be trusted, so they stand at their arrival and without unit or kind."""
+    place = {"unit": sql.SQL("null::text"), "kind": sql.SQL("null::text")}.get(by, _GROUP[by])
+    query = sql.SQL(
+        "select {}, count(*) from (select known_at as minute from quarantine where department = 'payment' and cause = 'signature' "
+        "and known_at >= %(since)s and known_at < %(until)s) n group by 1"
+    ).format(sql.SQL("date_trunc('minute', minute)") if by == "minute" else place)
+    found = dict(connection.execute(query, bounds).fetchall())
+    for key, n in found.items():
+        rows.setdefault(key, _empty(department("payment")))["refused"] = n
+    for row in rows.values():
+        row["refused"] = row["refused"] or 0
+
+
+def ledger(
+    connection: Connection, space: str, since: datetime | None, until: datetime | None, by: Literal["source", "hour"]
+) -> dict[str, Any]:
+    """Conservation of events: every row must balance, and the tables must hold what the ledger says (checked when no bound is given)."""
+    with connection.transaction():
+        connection.execute(sql.SQL("set local transaction isolation level repeatable read"))
+        connection.execute(sql.SQL("set local search_path = {}, public").format(sql.Identifier(schema(space))))
+        keys = "source, department" if by == "source" else "hour, source, department"
+        with connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(
+                sql.SQL(
+                    "select {keys}, sum(received)::bigint as received, sum(on_time)::bigint as on_time, sum(late)::bigint as late, "
+                    "sum(duplicate)::bigint as duplicate, sum(conflict)::bigint as conflict, sum(quarantined)::bigint as quarantined "
+                    "from ledger where hour >= %s and hour < %s group by {keys} order by {keys}"
+                ).format(keys=sql.SQL(keys)),
+                [since or datetime(1900, 1, 1, tzinfo=UTC), until or datetime(2200, 1, 1, tzinfo=UTC)],
+            ).fetchall()
+        wrong = [f"{r['department']}/{r['source']}: the parts do not sum to what was received" for r in rows if _parts(r) != r["received"]]
+        if since is None and until is None:
+            wrong += _audit(connection, rows)
+    for row in rows:
+        if "hour" in row:
+            row["hour"] = _text(row["hour"])
+    return {"balanced": not wrong, "wrong": wrong, "rows": rows}
+
+
+def _parts(row: Mapping[str, Any]) -> int:
+    return int(row["on_time"] + row["late"] + row["duplicate"] + row["conflict"] + row["quarantined"])
+
+
+def _audit(connection: Connection, rows: list[dict[str, Any]]) -> list[str]:
+    """The ledger against the tables, counted independently: raw events, identities and quarantine."""
+    wrong = []
+    for chosen in departments():
+        name = chosen.name
+        said = sum(r["on_time"] + r["late"] for r in rows if r["department"] == name)
+        held = connection.execute(sql.SQL("select count(*), count(distinct id) from {}").format(sql.Identifier(f"{name}_event"))).fetchone()
+        known = connection.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(f"{name}_identity"))).fetchone()
+        if held is None or known is None or not said == held[0] == held[1] == known[0]:
+            wrong.append(f"{name}: the ledger says {said} events, the table holds {held}, identities {known}")
+    said = sum(r["quarantined"] for r in rows)
+    found = connection.execute("select count(*) from quarantine").fetchone()
+    if found is None or found[0] != said:
+        wrong.append(f"quarantine: the ledger says {said}, the table holds {found}")
+    return wrong
+
+
+def _key(key: Any) -> Any:
+    return key.isoformat() if type(key) is date else _text(key) if isinstance(key, datetime) else key
+
+
+def _text(at: datetime | None) -> str | None:
+    return at.astimezone(VIETNAM).isoformat() if at else None

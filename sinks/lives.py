@@ -1,0 +1,289 @@
+"""The figures' transaction: what follows from committed events (lives, rollups, days), caught up from the dirty log."""
+
+import contextlib
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from sinks import copy
+from sinks.derive import columns
+from sinks.migrations import schema
+from streams.department import Department, department
+from streams.errors import Retry
+from streams.event import Touched, moment, vietnam_day
+from streams.lives import Changes, advance
+
+Connection = psycopg.Connection[Any]
+
+_MOST_EVENTS = 20_000
+_READ: dict[str, tuple[str, Callable[[bytes], Any]]] = {
+    "uuid": ("uuid_send({})", bytes.hex),
+    "hash": ("int8send({})", bytes.hex),
+    "timestamptz": ("timestamptz_send({})", lambda b: int.from_bytes(b, "big", signed=True) + copy.PG_EPOCH_US),
+}
+
+
+class Figures:
+    """Keeps the figures of one department level with its events, over a connection of its own, of the ingest role."""
+
+    def __init__(self, dsn: str, space: str, name: str) -> None:
+        self._department = department(name)
+        self._dsn = dsn
+        self._space = space
+        self._schema = schema(space)
+        self._connection: Connection | None = None
+        self._temporary: set[str] = set()
+        self._units: dict[str, str] = {}
+        self._units_as_of = moment(0)
+
+    def catch_up(self) -> Touched | None:
+        """Take what one transaction can of the owed batches; what was touched, or None when nothing is owed or another worker is
+        at it. Raises Retry while the database is away."""
+        chosen, name = self._department, self._department.name
+        with self._reaching():
+            connection = self._connected()
+            with connection.transaction():
+                if not self._locked(connection):
+                    return None
+                owed = self._owed(connection, name)
+                if not owed:
+                    return None
+                self._read_units(connection, chosen)
+                events = self._events(connection, chosen, owed)
+                changes = advance(chosen.life, events, self._units, self._load_of(connection, chosen))
+                self._write(connection, chosen, changes)
+                connection.execute("delete from owed where department = %s and batch = any(%s)", [name, [b for b, _, _ in owed]])
+                connection.execute("update batch set followed_at = clock_timestamp() where batch = any(%s)", [[b for b, _, _ in owed]])
+        hours = tuple(sorted({cell[0] // 3_600_000_000 for cell in changes.cells}))
+        return Touched(space=self._space, department=name, stage="figures", hours=hours)
+
+    def reassign(self, members: Mapping[str, str]) -> int:
+        """Register members (sellers) with their unit: what they count for moves there. The number of members written.
+
+        The department's messages that came before stay where they were counted: a message belongs to the registry of its time.
+        """
+        chosen = self._department
+        with self._reaching(), self._connected().transaction():
+            connection = self._connected()
+            connection.execute("select pg_advisory_xact_lock(%s)", [self._lock()])
+            self._read_units(connection, chosen)
+            before = dict(self._units)
+            connection.execute(
+                "insert into seller (seller, unit) select * from unnest(%s::uuid[], %s::text[]) n order by 1 "
+                "on conflict (seller) do update set unit = excluded.unit, loaded_at = clock_timestamp()",
+                [[*members.keys()], [*members.values()]],
+            )
+            moved = [m for m, unit in members.items() if before.get(m, "") != unit]
+            self._move(connection, chosen, moved, before, before | dict(members))
+        return len(members)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _move(
+        self, connection: Connection, chosen: Department, members: list[str], before: Mapping[str, str], after: Mapping[str, str]
+    ) -> None:
+        table = next(iter(chosen.life.states))
+        rows = connection.execute(
+            sql.SQL("select uuid_send(key), state from {} where member = any(%s::uuid[])").format(sql.Identifier(f"{chosen.name}_{table}")),
+            [members],
+            binary=True,
+        ).fetchall()
+        changes = Changes()
+        decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(chosen.life.states[table]).decode
+        for key, packed in rows:
+            state = decode(packed)
+            was, now = chosen.life.counts(state, before), chosen.life.counts(state, after)
+            changes.states[table, key.hex()], changes.counted[key.hex()] = state, now
+            if was is not None:
+                changes.move(was, state.known_us, -1)
+            if now is not None:
+                changes.move(now, state.known_us, 1)
+        self._write(connection, chosen, changes)
+
+    def _lock(self) -> int:
+        return 7242 * 2**32 + zlib.crc32(f"{self._space}/{self._department.name}".encode())
+
+    def _locked(self, connection: Connection) -> bool:
+        found = connection.execute("select pg_try_advisory_xact_lock(%s)", [self._lock()]).fetchone()
+        return bool(found and found[0])
+
+    def _owed(self, connection: Connection, name: str) -> list[tuple[int, Any, Any]]:
+        rows = connection.execute(
+            "select batch, first_time, last_time, events from owed join batch using (batch) where owed.department = %s order by batch limit 2000",
+            [name],
+        ).fetchall()
+        total = 0
+        taken: list[tuple[int, Any, Any]] = []
+        for batch, first, last, events in rows:
+            if taken and total + events > _MOST_EVENTS:
+                break
+            taken.append((batch, first, last))
+            total += events
+        return taken
+
+    def _events(self, connection: Connection, chosen: Department, owed: Sequence[tuple[int, Any, Any]]) -> Iterator[Any]:
+        held = columns(chosen.event)
+        hints = {f.name: f.type for f in msgspec.structs.fields(chosen.event)}
+        expressions, reads = [], []
+        for c in held:
+            how, read = _READ.get(c.kind, ("{}", None))
+            expressions.append(sql.SQL(how).format(sql.Identifier(c.name)))
+            reads.append(msgspec.json.Decoder(hints[c.field]).decode if c.kind == "json" else read)
+        query = sql.SQL("select {} from {} where batch = any(%s) and event_time between %s and %s").format(
+            sql.SQL(", ").join(expressions), sql.Identifier(f"{chosen.name}_event")
+        )
+        rows = connection.execute(
+            query, [[b for b, _, _ in owed], min(o[1] for o in owed), max(o[2] for o in owed)], binary=True
+        ).fetchall()
+        names, make = [c.field for c in held], chosen.event
+        for row in rows:
+            yield make(**{n: v if r is None or v is None else r(v) for n, v, r in zip(names, row, reads, strict=True)})
+
+    def _load_of(self, connection: Connection, chosen: Department) -> Callable[[str, Sequence[str]], Mapping[str, Any]]:
+        def load(table: str, keys: Sequence[str]) -> Mapping[str, Any]:
+            decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(chosen.life.states[table]).decode
+            query = sql.SQL("select uuid_send(key), state from {} where key = any(%s::uuid[])").format(
+                sql.Identifier(f"{chosen.name}_{table}")
+            )
+            return {key.hex(): decode(state) for key, state in connection.execute(query, [[*keys]], binary=True)}
+
+        return load
+
+    def _read_units(self, connection: Connection, chosen: Department) -> None:
+        """Only what was loaded since the last look: loading takes the same lock as catching up, so `loaded_at` never runs backwards."""
+        if chosen.members:
+            query = "select uuid_send(seller), unit, loaded_at from seller where loaded_at > %s order by loaded_at"
+            for key, unit, loaded_at in connection.execute(query, [self._units_as_of], binary=True):
+                self._units[key.hex()], self._units_as_of = unit, loaded_at
+
+    def _write(self, connection: Connection, chosen: Department, changes: Changes) -> None:
+        tables: dict[str, list[tuple[str, Any]]] = defaultdict(list)
+        for (table, key), state in changes.states.items():
+            tables[table].append((key, state))
+        for table, states in tables.items():
+            self._write_states(connection, chosen, table, states, changes)
+        measures = chosen.measures
+        cells = {cell: values for cell, values in changes.cells.items() if any(values)}
+        self._add(connection, f"{chosen.name}_1m", ("minute", "known", "unit", "kind"), measures, _cells(cells))
+        days: dict[tuple[int, str, str], list[int]] = {}
+        for (minute, _, unit, kind), values in cells.items():
+            held = days.setdefault((vietnam_day(minute), unit, kind), [0] * len(measures))
+            held[:] = [a + b for a, b in zip(held, values, strict=True)]
+        self._add(connection, f"{chosen.name}_1d", ("day", "unit", "kind"), measures, _days(days))
+        if chosen.histogram:
+            spreads = {key: n for key, n in changes.spreads.items() if n}
+            keys = ("minute", "known", "unit", "kind", "bound")
+            self._add(connection, f"{chosen.name}_{chosen.histogram}_1m", keys, ("n",), _spreads(spreads))
+
+    def _write_states(
+        self, connection: Connection, chosen: Department, table: str, states: Iterable[tuple[str, Any]], changes: Changes
+    ) -> None:
+        counting = table == next(iter(chosen.life.states))
+        kinds = ["uuid", "bytea", "timestamptz", "text", "text", "uuid"] if counting else ["uuid", "bytea"]
+        names = ["key", "state", "minute", "unit", "kind", "member"][: len(kinds)]
+        pack = msgspec.msgpack.Encoder().encode
+        start = len(kinds).to_bytes(2, "big")
+        rows = []
+        for key, state in sorted(states):
+            row = start + copy.uuid(key) + copy.bytea(pack(state))
+            if counting:
+                count = changes.counted.get(key)
+                row += _NOTHING if count is None else _where(count)
+            rows.append(row)
+        self._upsert(connection, f"{chosen.name}_{table}", [*zip(names, kinds, strict=True)], 1, rows, "replace")
+
+    def _add(self, connection: Connection, table: str, keys: Sequence[str], measures: Sequence[str], rows: list[bytes]) -> None:
+        kinds = {"minute": "timestamptz", "known": "timestamptz", "day": "date", "unit": "text", "kind": "text", "bound": "int"}
+        if rows:
+            self._upsert(connection, table, [*((k, kinds[k]) for k in keys), *((m, "bigint") for m in measures)], len(keys), rows, "add")
+
+    def _upsert(
+        self, connection: Connection, table: str, named: Sequence[tuple[str, str]], keys: int, rows: Sequence[bytes], how: str
+    ) -> None:
+        new, into = sql.Identifier(f"new_{table}"), sql.Identifier(table)
+        if table not in self._temporary:
+            shape = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(k)) for n, k in named)
+            connection.execute(sql.SQL("create temporary table if not exists {} ({}) on commit delete rows").format(new, shape))
+            self._temporary.add(table)
+        with connection.cursor() as cursor, cursor.copy(sql.SQL("copy {} from stdin (format binary)").format(new)) as stream:
+            stream.write(copy.block(rows))
+        names = sql.SQL(", ").join(sql.Identifier(n) for n, _ in named)
+        key = sql.SQL(", ").join(sql.Identifier(n) for n, _ in named[:keys])
+        change = sql.SQL("{0} = excluded.{0}") if how == "replace" else sql.SQL("{0} = t.{0} + excluded.{0}")
+        changes = sql.SQL(", ").join(change.format(sql.Identifier(n)) for n, _ in named[keys:])
+        connection.execute(
+            sql.SQL(
+                "insert into {} as t ({names}) select {names} from {} order by {key} on conflict ({key}) do update set {changes}"
+            ).format(into, new, names=names, key=key, changes=changes)
+        )
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._temporary.clear()
+            options = f"-c search_path={self._schema},public -c application_name=ioc-figures"
+            self._connection = psycopg.connect(self._dsn, connect_timeout=5, autocommit=True, options=options)
+        return self._connection
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Any:
+        try:
+            yield
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self.close()
+            raise Retry(
+                f"the database is away: {str(error).splitlines()[0] if str(error) else type(error).__name__}", "start it again"
+            ) from error
+        except BaseException:
+            self._temporary.clear()
+            raise
+
+
+_NOTHING = b"\xff\xff\xff\xff" * 4
+
+
+def _where(count: Any) -> bytes:
+    member = b"\xff\xff\xff\xff" if count.member is None else copy.uuid(count.member)
+    return copy.timestamptz(count.minute_us) + copy.word(count.unit) + copy.word(count.kind) + member
+
+
+def _cells(cells: Mapping[Any, Sequence[int]]) -> list[bytes]:
+    return [
+        (4 + len(values)).to_bytes(2, "big")
+        + copy.timestamptz(minute) + copy.timestamptz(known) + copy.word(unit) + copy.word(kind)
+        + b"".join(map(copy.bigint, values))
+        for (minute, known, unit, kind), values in cells.items()
+    ]  # fmt: skip
+
+
+def _days(days: Mapping[tuple[int, str, str], Sequence[int]]) -> list[bytes]:
+    since_2000 = 10_957  # PostgreSQL counts days from 2000-01-01
+    return [
+        (3 + len(values)).to_bytes(2, "big")
+        + copy.integer(day - since_2000)
+        + copy.word(unit)
+        + copy.word(kind)
+        + b"".join(map(copy.bigint, values))
+        for (day, unit, kind), values in days.items()
+    ]
+
+
+def _spreads(spreads: Mapping[Any, int]) -> list[bytes]:
+    return [
+        b"\0\x06"
+        + copy.timestamptz(minute)
+        + copy.timestamptz(known)
+        + copy.word(unit)
+        + copy.word(kind)
+        + copy.integer(bound)
+        + copy.bigint(n)
+        for ((minute, known, unit, kind), bound), n in spreads.items()
+    ]

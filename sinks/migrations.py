@@ -1,0 +1,138 @@
+"""Migrations: numbered SQL files and the departments' derived tables, one transaction each, checked by hash."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import psycopg
+from psycopg import sql
+
+from sinks import derive, roles
+from streams.department import departments
+from streams.errors import Misconfigured, Retry
+from streams.settings import Settings
+from streams.topics import LIVE
+
+Connection = psycopg.Connection[tuple[object, ...]]
+Statement = sql.SQL | sql.Composed
+Step = tuple[str, str, Callable[[Connection], None]]
+"""(name, hash, what it runs)."""
+
+_SQL = Path(__file__).parent / "sql"
+
+
+def schema(space: str) -> str:
+    """The schema of a space's tables: `live`, `drill_01`."""
+    return space.replace("-", "_")
+
+
+def board(space: str) -> str:
+    """The schema of a space's views: `board`, `board_drill_01`."""
+    return "board" if space == LIVE else f"board_{schema(space)}"
+
+
+def migrate(dsn: str, settings: Settings) -> list[str]:
+    """Bring the database of `dsn` (a login that may create roles) up to this code, for `settings.space`; the names of the steps that ran.
+
+    Raises Misconfigured when a step that ran before reads differently now, or the database knows steps that this code does not;
+    Retry when the server cannot be reached.
+    """
+    try:
+        with psycopg.connect(dsn, connect_timeout=10) as connection:
+            connection.execute("select pg_advisory_xact_lock(7241)")
+            _prepare(connection, settings)
+            connection.commit()
+            return list(_steps_due(connection, settings.space))
+    except psycopg.OperationalError as error:
+        raise Retry(f"the database cannot be reached: {str(error).splitlines()[0]}", "run `ioc up`, or check IOC_DATABASE__DSN") from error
+
+
+def _prepare(connection: Connection, settings: Settings) -> None:
+    roles.create(connection, settings)
+    if connection.execute("select 1 from pg_available_extensions where name = 'timescaledb'").fetchone():
+        connection.execute("create extension if not exists timescaledb")
+    owner = sql.Identifier(roles.OWNER)
+    connection.execute(sql.SQL("grant {} to current_user").format(owner))
+    for name in ("ioc", schema(settings.space), board(settings.space)):
+        connection.execute(sql.SQL("create schema if not exists {} authorization {}").format(sql.Identifier(name), owner))
+    connection.execute(
+        "create table if not exists ioc.migration (space text, name text, hash text not null, applied_at timestamptz not null default now(), primary key (space, name))"
+    )
+    connection.execute(sql.SQL("alter table ioc.migration owner to {}").format(owner))
+
+
+def _steps_due(connection: Connection, space: str) -> Iterator[str]:
+    steps = [*_files(space), *_derived(space), _grants(space)]
+    done = dict(
+        cast(list[tuple[str, str]], connection.execute("select name, hash from ioc.migration where space = %s", [space]).fetchall())
+    )
+    unknown = sorted(set(done) - {name for name, _, _ in steps})
+    if unknown:
+        raise Misconfigured(
+            f"the database is newer than this code: it has {', '.join(unknown)}", "install the version that wrote it, or a newer one"
+        )
+    for name, digest, run in steps:
+        if done.get(name) == digest:
+            continue
+        if name in done and not name.startswith("grants"):
+            raise Misconfigured(f"migration {name} has changed since it ran here", "restore it and write the change as a new migration")
+        with connection.transaction():
+            connection.execute(sql.SQL("set local role {}").format(sql.Identifier(roles.OWNER)))
+            connection.execute(sql.SQL("set local search_path = {}, public").format(sql.Identifier(schema(space))))
+            run(connection)
+            connection.execute(
+                "insert into ioc.migration (space, name, hash) values (%s, %s, %s) on conflict (space, name) do update set hash = excluded.hash, applied_at = now()",
+                [space, name, digest],
+            )
+        yield name
+
+
+def _files(space: str) -> Iterator[Step]:
+    for path in sorted(_SQL.glob("[0-9]*.sql")):
+        text = path.read_text()
+        statement: Statement = sql.SQL(text)  # our own file, not input
+        if "{board}" in text:
+            statement = sql.SQL(text).format(board=sql.Identifier(board(space)), space=sql.Identifier(schema(space)))
+        yield path.stem, _hash(text), partial(_run, [statement])
+
+
+def _derived(space: str) -> Iterator[Step]:
+    for department in departments():
+        statements: list[Statement] = [*derive.tables(department)]
+        statements += [
+            sql.SQL("select create_hypertable({}, {}, chunk_time_interval => {}::interval, create_default_indexes => false)").format(
+                *map(sql.Literal, three)
+            )
+            for three in derive.hypertables(department)
+        ]
+        statements += derive.views(department, schema(space), board(space))
+        digest = _hash("\n".join(s.as_string(None) for s in statements))
+        yield f"department_{department.name}_v1", digest, partial(_run, statements)
+
+
+def _grants(space: str) -> Step:
+    ingest, reader = sql.Identifier(roles.INGEST), sql.Identifier(roles.READER)
+    live, seen = sql.Identifier(schema(space)), sql.Identifier(board(space))
+    statements: list[Statement] = [
+        sql.SQL("grant usage on schema {} to {}").format(live, ingest),
+        sql.SQL("grant select, insert, update, delete on all tables in schema {} to {}").format(live, ingest),
+        sql.SQL("grant usage on all sequences in schema {} to {}").format(live, ingest),
+        sql.SQL("grant usage on schema {} to {}").format(seen, reader),
+        sql.SQL("grant select on all tables in schema {} to {}").format(seen, reader),
+    ]
+    known = "\n".join(name for name, _, _ in [*_files(space), *_derived(space)])
+    return f"grants_{space}", _hash(known), partial(_run, statements)
+
+
+def _run(statements: list[Statement], connection: Connection) -> None:
+    plain = connection.execute("select 1 from pg_extension where extname = 'timescaledb'").fetchone() is None
+    for statement in statements:
+        if plain and "create_hypertable" in statement.as_string(None):
+            continue  # plain PostgreSQL: the same tables without chunks
+        connection.execute(statement)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

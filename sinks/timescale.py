@@ -1,0 +1,213 @@
+"""The ingest transaction: offset guard, identity, raw events, ledger, quarantine, all or nothing."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from sinks import copy
+from sinks.batch import Batch, Counts, Part, Preparer
+from sinks.migrations import schema
+from streams.errors import Retry
+from streams.event import Touched, moment
+from streams.pseudonym import Keys
+from streams.store import Fenced, Partition, Records
+
+Connection = psycopg.Connection[Any]
+
+_GUARD = """
+update stream_offset o set next_offset = n.next
+from unnest(%s::uuid[], %s::int[], %s::bigint[], %s::bigint[]) n(topic_id, partition, after, next)
+where o.topic_id = n.topic_id and o.partition = n.partition and o.next_offset = n.after"""
+_LEDGER = """
+insert into ledger as l (department, source, hour, received, on_time, late, duplicate, conflict, quarantined)
+select department, source, to_timestamp(hour * 3600), received, on_time, late, duplicate, conflict, quarantined
+from unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+  n(department, source, hour, received, on_time, late, duplicate, conflict, quarantined)
+order by hour, department, source
+on conflict (hour, department, source) do update set received = l.received + excluded.received, on_time = l.on_time + excluded.on_time,
+  late = l.late + excluded.late, duplicate = l.duplicate + excluded.duplicate, conflict = l.conflict + excluded.conflict,
+  quarantined = l.quarantined + excluded.quarantined"""
+_HEARD = """
+insert into heard as h (department, source, known_at, watermark, committed_at)
+select department, source, known_at, watermark, clock_timestamp()
+from unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[]) n(department, source, known_at, watermark)
+order by department, source
+on conflict (department, source) do update set known_at = greatest(h.known_at, excluded.known_at),
+  watermark = greatest(h.watermark, excluded.watermark), committed_at = excluded.committed_at"""
+_QUARANTINE = """
+insert into quarantine (id, department, source, known_at, cause, wrong, sealed, size_bytes)
+select * from unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::int[]) n
+order by 1 on conflict (id) do nothing returning id"""
+_CONFLICT = """
+insert into conflict (department, id, body, source, known_at, event)
+select * from unnest(%s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[]) n
+order by 1, 2, 3 on conflict do nothing"""
+
+
+class Timescale:
+    """A `streams.store.Store` over one connection of the ingest role; it connects again by itself."""
+
+    def __init__(self, dsn: str, space: str, keys: Keys) -> None:
+        self._dsn = dsn
+        self._schema = schema(space)
+        self._space = space
+        self._preparer = Preparer(keys)
+        self._connection: Connection | None = None
+        self._temporary: set[str] = set()
+
+    def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """Where each partition stands; those never seen begin at 0."""
+        with self._reaching(), self._connected().transaction():
+            connection = self._connected()
+            for p in partitions:
+                connection.execute(
+                    "insert into stream_offset (topic_id, partition, topic, next_offset) values (%s, %s, %s, 0) on conflict do nothing",
+                    [p.topic_id, p.number, p.name],
+                )
+            rows = connection.execute(
+                "select topic_id::text, partition, next_offset from stream_offset where topic_id = any(%s::uuid[])",
+                [[p.topic_id for p in partitions]],
+            ).fetchall()
+        held = {(topic_id.replace("-", ""), number): next_offset for topic_id, number, next_offset in rows}
+        return {p: held[p.topic_id.replace("-", ""), p.number] for p in partitions}
+
+    def prepare(self, records: Sequence[Records]) -> Batch:
+        """The batch, decoded and encoded; needs no connection, so it may run while another batch is being written."""
+        return self._preparer.prepare(records)
+
+    def write(self, prepared: Batch) -> Sequence[Touched]:
+        """One transaction; what it touched."""
+        with self._reaching(), self._connected().transaction():
+            connection = self._connected()
+            self._guard(connection, prepared)
+            counts = prepared.counts()
+            for part in prepared.parts.values():
+                if part.rows:
+                    self._write_part(connection, part, counts)
+            self._write_rejects(connection, prepared, counts)
+            self._write_conflicts(connection, prepared)
+            connection.execute(_LEDGER, counts.columns())
+            if prepared.heard:
+                keys, last = zip(*sorted(prepared.heard.items()), strict=True)
+                known, seen = zip(*last, strict=True)
+                connection.execute(_HEARD, [[k[0] for k in keys], [k[1] for k in keys], [*map(moment, known)], [*map(moment, seen)]])
+        return [
+            Touched(space=self._space, department=p.department.name, stage="events", hours=tuple(sorted(p.hours)), watermark_us=p.last_us)
+            for p in prepared.parts.values()
+            if p.rows
+        ]
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _guard(self, connection: Connection, batch: Batch) -> None:
+        moves = sorted(batch.offsets, key=lambda r: (r.partition.topic_id, r.partition.number))
+        columns = [
+            [r.partition.topic_id for r in moves],
+            [r.partition.number for r in moves],
+            [r.after for r in moves],
+            [r.next for r in moves],
+        ]
+        if connection.execute(_GUARD, columns).rowcount != len(moves):
+            raise Fenced
+
+    def _write_part(self, connection: Connection, part: Part, counts: Counts) -> None:
+        name = part.department.name
+        self._ensure_temporary(connection, name)
+        self._copy(
+            connection, sql.SQL("copy {} from stdin (format binary)").format(sql.Identifier(f"new_{name}")), copy.block(part.identities)
+        )
+        known = connection.execute(
+            sql.SQL(
+                "with fresh as (insert into {identity} select id, body, event_time from {new} order by id on conflict (id) do nothing returning id) "
+                "select uuid_send(n.id) from {new} n left join fresh f on f.id = n.id where f.id is null"
+            ).format(identity=sql.Identifier(f"{name}_identity"), new=sql.Identifier(f"new_{name}")),
+            binary=True,
+        ).fetchall()
+        if known:
+            ids = [row[0].hex() for row in known]
+            bodies = connection.execute(
+                sql.SQL("select uuid_send(id), body from {} where id = any(%s::uuid[])").format(sql.Identifier(f"{name}_identity")),
+                [ids],
+                binary=True,
+            ).fetchall()
+            part.strike({row[0].hex(): row[1] for row in bodies}, counts)
+        rows = part.rows
+        if not rows:
+            return
+        found = connection.execute(
+            "insert into batch (department, events, first_time, last_time) values (%s, %s, %s, %s) returning batch",
+            [name, len(rows), moment(part.first_us), moment(part.last_us)],
+        ).fetchone()
+        assert found is not None  # noqa: S101  # an insert returns its row
+        connection.execute("insert into owed (department, batch) values (%s, %s)", [name, found[0]])
+        ending = copy.bigint(found[0])  # the last column, the same in every row
+        data = b"".join((copy.HEADER, ending.join(rows.values()), ending, copy.TRAILER))
+        self._copy(connection, sql.SQL("copy {} from stdin (format binary)").format(sql.Identifier(f"{name}_event")), data)
+
+    def _write_rejects(self, connection: Connection, batch: Batch, counts: Counts) -> None:
+        if not batch.rejects:
+            return
+        rejects = {r.id: r for r in reversed(batch.rejects)}
+        chosen = [*rejects.values()]
+        fresh = connection.execute(
+            _QUARANTINE,
+            [
+                [r.id for r in chosen], [r.department for r in chosen], [r.source for r in chosen], [moment(r.known_at_us) for r in chosen],
+                [r.cause for r in chosen], [r.wrong for r in chosen], [r.sealed for r in chosen], [r.size_bytes for r in chosen],
+            ],
+        ).fetchall()  # fmt: skip
+        new = {row[0].hex for row in fresh}
+        for reject in batch.rejects:
+            counts.add(reject.department, reject.source, reject.known_at_us, "quarantined" if reject.id in new else "duplicate")
+            new.discard(reject.id)
+
+    def _write_conflicts(self, connection: Connection, batch: Batch) -> None:
+        found = [(part.department.name, c) for part in batch.parts.values() for c in part.conflicts]
+        if found:
+            connection.execute(
+                _CONFLICT,
+                [
+                    [d for d, _ in found], [c.id for _, c in found], [c.body for _, c in found], [c.source for _, c in found],
+                    [moment(c.known_at_us) for _, c in found], [c.value.decode() for _, c in found],
+                ],
+            )  # fmt: skip
+
+    def _copy(self, connection: Connection, statement: sql.Composed, data: bytes) -> None:
+        with connection.cursor() as cursor, cursor.copy(statement) as into:
+            into.write(data)
+
+    def _ensure_temporary(self, connection: Connection, name: str) -> None:
+        if name not in self._temporary:
+            connection.execute(
+                sql.SQL(
+                    "create temporary table if not exists {} (id uuid, body bigint, event_time timestamptz) on commit delete rows"
+                ).format(sql.Identifier(f"new_{name}"))
+            )
+            self._temporary.add(name)
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._temporary.clear()
+            options = f"-c search_path={self._schema},public -c application_name=ioc-ingest"
+            self._connection = psycopg.connect(self._dsn, connect_timeout=5, autocommit=True, options=options)
+        return self._connection
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Any:
+        try:
+            yield
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self.close()
+            raise Retry(
+                f"the database is away: {str(error).splitlines()[0] if str(error) else type(error).__name__}", "start it again"
+            ) from error
+        except BaseException:
+            self._temporary.clear()  # what was made in a transaction that was rolled back is not there
+            raise

@@ -1,0 +1,55 @@
+"""What the house knows of a department: one descriptor, from which topic, tables, rollups, agent and figures follow."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from streams.errors import Misconfigured
+from streams.event import Event
+from streams.lives import Life
+
+NAMES = ("einvoice", "telehealth", "payment")
+
+
+@dataclass(frozen=True)
+class Department:
+    """One department.
+
+    event: its contract. domain: whose pseudonym key (`pseudonym.DOMAINS`). late_after_seconds: known this long after its event time,
+    an event is late. fresh_within_seconds: silent for longer, its figures are stale. subject(event): the partition key, so that all
+    about one subject stays in order. measures: names of a count's numbers; additive. histogram: name of its spread, None for none.
+    distinct: figure that counts distinct members (or units, when `members` is false). life: its pure functions.
+    """
+
+    name: str
+    event: type[Event]
+    domain: str
+    late_after_seconds: int
+    fresh_within_seconds: int
+    subject: Callable[[Any], str]
+    measures: tuple[str, ...]
+    life: Life
+    distinct: str
+    members: bool = False
+    histogram: str | None = None
+    finish: Callable[[Mapping[str, int]], Mapping[str, int]] = dict
+
+    def is_late(self, event_time_us: int, known_at_us: int) -> bool:
+        """Late or on time, from the event's own two times and nothing else."""
+        return known_at_us - event_time_us > self.late_after_seconds * 1_000_000
+
+
+@cache
+def department(name: str) -> Department:
+    """The department of that name. Raises Misconfigured, naming those there are."""
+    if name not in NAMES:
+        raise Misconfigured(f"there is no department {name!r}", f"choose one of {', '.join(NAMES)}")
+    found: Department = importlib.import_module(f"streams.departments.{name}").DEPARTMENT
+    return found
+
+
+def departments() -> tuple[Department, ...]:
+    """All departments."""
+    return tuple(department(name) for name in NAMES)

@@ -1,0 +1,1 @@
+"""The departments, one file each: contract, life and figures."""

@@ -1,0 +1,293 @@
+"""E-invoices: the contract of a T-VAN message and the invoices, verdicts and notices it carries."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from streams.department import Department
+from streams.event import DAY_US, Event, Id, day_start_us
+from streams.lives import MINUTE_US, Count, Life, Subject, Told
+
+
+class Invoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One invoice document (HDon) inside a message. Times in microseconds since 1970; money in whole đồng.
+
+    key: 32 hex digits of seller + KHMSHDon + KHHDon + SHDon (as a number): the invoice's identity (tvan 1).
+    day: NLap, days since 1970-01-01. signed_at_us: the seller's SigningTime. coded_at_us: the tax office's, with a code.
+    accepted: the document itself proves acceptance (202, or a coded HDon with the tax office's signature).
+    value_vnd: TgTTTBSo x TGia, tax_vnd: TgTThue x TGia, rounded half up; 0 where there is no TToan.
+    replaces: keys of the invoices that it replaces (TCHDon 1, or 3 through BKe). adjusts: the same for 2 and 4.
+    flags: `sum`, `rate_missing`, `mst_check` and the like: seen, counted, never a reason to reject.
+    """
+
+    key: str
+    seller: str
+    form: str
+    series: str
+    day: int
+    value_vnd: int = 0
+    tax_vnd: int = 0
+    signed_at_us: int | None = None
+    coded_at_us: int | None = None
+    accepted: bool = False
+    replaces: tuple[str, ...] = ()
+    adjusts: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a 204 says of the package it answers (tvan 4).
+
+    package: `accepted` (LTBao 2), `refused` (9), `accepted_but` (3, 7: all but the listed), None (1 and unknown ones: only the listed count).
+    refused: keys of the listed invoices.
+    """
+
+    package: str | None = None
+    refused: tuple[str, ...] = ()
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One TBao of a 300 or 303: cancels = keys of the invoices with TCTBao 1. part counts from 1 (STTThe)."""
+
+    part: int
+    cancels: tuple[str, ...] = ()
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One TBao of a 301 about part `part` (STTThe) of the 300 it answers (tvan 6): refused as a whole, or only the listed invoices."""
+
+    part: int
+    refused_all: bool = False
+    refused: tuple[str, ...] = ()
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a message tells. acknowledged_at_us: NNhan of a 999 with TTTNhan 0."""
+
+    invoices: tuple[Invoice, ...] = ()
+    verdict: Verdict | None = None
+    notices: tuple[Notice, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    acknowledged_at_us: int | None = None
+
+
+class Einvoice(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """One T-VAN message (TDiep), or one bare HDon (kind `HDon`, which is no message).
+
+    id: MTDiep. kind: MLTDiep. seller: pseudonym of TTChung/MST (or of the invoice's seller). question: id of the message it answers
+    (MTDTChieu, else MGDDTu, else TBao/MTDiep). unit stays None: it follows from the seller registry. unknown: code lists' values not
+    known (`MLTDiep`, `LTBao`, `TCTBao`, `MLoi`), counted.
+    """
+
+    seller: Id | None = None
+    question: Id | None = None
+    unknown: tuple[str, ...] = ()
+    facts: Facts = Facts()
+
+
+ACCEPTED, REFUSED, CANCELLED, REPLACED = 1, 2, 4, 8
+
+
+class Said(msgspec.Struct, frozen=True, array_like=True):
+    """A fact about an invoice: a verdict (bits), a question's acknowledgement, or a document with the question it answers. rank
+    orders documents: coded before uncoded, then the newest message. acknowledged: (question, NNhan)."""
+
+    bits: int = 0
+    acknowledged: tuple[str, int] | None = None
+    document: Invoice | None = None
+    rank: tuple[bool, int, str] | None = None
+    question: str = ""
+
+
+class InvoiceState(msgspec.Struct, frozen=True, array_like=True):
+    """All that is known of one invoice. Every field is a union, a minimum, a maximum or a newest: merging commutes.
+
+    coded: the earliest (tax office's SigningTime, question it answers); acknowledged: (question, NNhan) of every try.
+    """
+
+    known_us: int = 0
+    bits: int = 0
+    rank: tuple[bool, int, str] | None = None
+    seller: str = ""
+    form: str = ""
+    day: int = 0
+    value_vnd: int = 0
+    tax_vnd: int = 0
+    signed_at_us: int | None = None
+    coded: tuple[int, str] | None = None
+    acknowledged: tuple[tuple[str, int], ...] = ()
+    replaces: tuple[str, ...] = ()
+
+
+class MessageState(msgspec.Struct, frozen=True, array_like=True):
+    """All that is known of one message that others answer: the invoices in it, the verdicts on it, the notices and their answers."""
+
+    known_us: int = 0
+    invoices: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    acknowledged_at_us: int | None = None
+    cancels: tuple[tuple[int, str], ...] = ()
+    answers: tuple[tuple[int, bool, tuple[str, ...]], ...] = ()
+
+
+def _tell(event: Einvoice) -> Iterable[Told]:
+    known, facts = event.known_at_us, event.facts
+    for invoice in facts.invoices:
+        rank = (invoice.coded_at_us is not None or invoice.accepted, event.event_time_us, event.id)
+        bits = ACCEPTED if invoice.accepted else 0
+        yield Told(("invoice", invoice.key), known, Said(bits, None, invoice, rank, event.question or ""))
+    # A code result (202) carries the invoice of the question it answers; any other message with invoices is a question itself.
+    about = event.question if event.kind == "202" else event.id
+    if facts.invoices and about is not None and event.kind != "HDon":
+        yield Told(("message", about), known, MessageState(known, tuple(sorted(i.key for i in facts.invoices))))
+    if facts.notices:
+        cancels = tuple(sorted((notice.part, key) for notice in facts.notices for key in notice.cancels))
+        yield Told(("message", event.id), known, MessageState(known, cancels=cancels))
+    if facts.verdict is not None:
+        for key in facts.verdict.refused:
+            yield Told(("invoice", key), known, Said(REFUSED))
+    if event.question is not None:
+        said = _answer(event)
+        if said is not None:
+            yield Told(("message", event.question), known, said)
+
+
+def _answer(event: Einvoice) -> MessageState | None:
+    facts, known = event.facts, event.known_at_us
+    if facts.verdict is not None and facts.verdict.package is not None:
+        return MessageState(known, packages=(facts.verdict.package,), refused=tuple(sorted(facts.verdict.refused)))
+    if facts.answers:
+        return MessageState(known, answers=tuple(sorted((a.part, a.refused_all, tuple(sorted(a.refused))) for a in facts.answers)))
+    if facts.acknowledged_at_us is not None:
+        return MessageState(known, acknowledged_at_us=facts.acknowledged_at_us)
+    return None
+
+
+def _merge(
+    table: str, state: InvoiceState | MessageState | None, facts: list[tuple[int, Said | MessageState]]
+) -> InvoiceState | MessageState:
+    merge = _merge_invoice if table == "invoice" else _merge_message
+    for known, fact in facts:
+        state = merge(state, known, fact)  # type: ignore[arg-type]  # the table says which of the two pairs it is
+    assert state is not None  # noqa: S101  # facts are never empty
+    return state
+
+
+def _merge_invoice(state: InvoiceState | None, known: int, said: Said) -> InvoiceState:
+    old = state or InvoiceState()
+    rank, seller, form, day = old.rank, old.seller, old.form, old.day
+    value, tax, signed, coded, replaces = old.value_vnd, old.tax_vnd, old.signed_at_us, old.coded, old.replaces
+    document = said.document
+    if document is not None:
+        if rank is None or (said.rank is not None and said.rank > rank):
+            rank, seller, form, day = said.rank, document.seller, document.form, document.day
+            value, tax, signed = document.value_vnd, document.tax_vnd, document.signed_at_us
+        if document.coded_at_us is not None:
+            answer = (document.coded_at_us, said.question)
+            coded = answer if coded is None else min(coded, answer)
+        if document.replaces:
+            replaces = tuple(sorted({*replaces, *document.replaces}))
+    bits, acknowledged = old.bits | said.bits, old.acknowledged
+    if said.acknowledged is not None:
+        acknowledged = _union(acknowledged, (said.acknowledged,))
+    new = InvoiceState(old.known_us, bits, rank, seller, form, day, value, tax, signed, coded, acknowledged, replaces)
+    if new == old and state is not None:
+        return state
+    return msgspec.structs.replace(new, known_us=max(old.known_us, known)) if known > old.known_us else new
+
+
+def _merge_message(state: MessageState | None, known: int, said: MessageState) -> MessageState:
+    if state is None:
+        return said
+    new = MessageState(
+        state.known_us,
+        _union(state.invoices, said.invoices),
+        _union(state.packages, said.packages),
+        _union(state.refused, said.refused),
+        _least(state.acknowledged_at_us, said.acknowledged_at_us),
+        _union(state.cancels, said.cancels),
+        _union(state.answers, said.answers),
+    )
+    return state if new == state else msgspec.structs.replace(new, known_us=max(state.known_us, known))
+
+
+def _union(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+    return a if not b or a == b else b if not a else tuple(sorted({*a, *b}))
+
+
+def _least(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else min(a, b)
+
+
+def _follows(subject: Subject, new: InvoiceState | MessageState) -> Iterable[Told]:
+    known = new.known_us
+    if isinstance(new, InvoiceState):
+        if new.bits & ACCEPTED:  # ever accepted: what it replaces is out, whatever becomes of it later (tvan 9)
+            for key in new.replaces:
+                yield Told(("invoice", key), known, Said(REPLACED))
+        return
+    for key in new.invoices:
+        bits = 0
+        for package in new.packages:
+            if package == "accepted" or (package == "accepted_but" and key not in new.refused):
+                bits |= ACCEPTED
+            elif package == "refused":
+                bits |= REFUSED
+        if bits or new.acknowledged_at_us is not None:
+            acknowledged = (subject[1], new.acknowledged_at_us) if new.acknowledged_at_us is not None else None
+            yield Told(("invoice", key), known, Said(bits, acknowledged))
+    for part, key in new.cancels:
+        if any(p == part and not refused_all and key not in refused for p, refused_all, refused in new.answers):
+            yield Told(("invoice", key), known, Said(CANCELLED))
+
+
+def _counts(state: InvoiceState, units: Mapping[str, str]) -> Count | None:
+    """None until the document itself was seen: a verdict on an unknown invoice waits for it (domain 10, rule 2)."""
+    if state.rank is None:
+        return None
+    bits = state.bits
+    cancelled = bool(bits & CANCELLED)
+    replaced = not cancelled and bool(bits & REPLACED)
+    out = cancelled or replaced
+    accepted = not out and bool(bits & ACCEPTED)
+    rejected = not out and not accepted and bool(bits & REFUSED)
+    pending = not (out or accepted or rejected)
+    in_force = accepted or pending
+    value, tax = (state.value_vnd, state.tax_vnd) if in_force else (0, 0)
+    seconds = None
+    if state.coded is not None:  # from the acknowledgement of the question it answers, else from the seller's signature (tvan 2)
+        coded_at_us, question = state.coded
+        asked = min((at for q, at in state.acknowledged if q == question), default=state.signed_at_us)
+        if asked is not None:
+            seconds = max(0, (coded_at_us - asked) // 1_000_000)
+    start = day_start_us(state.day)
+    signed = state.signed_at_us
+    minute = signed - signed % MINUTE_US if signed is not None and start <= signed < start + DAY_US else start
+    measures = (0, 1, int(accepted), int(rejected), int(pending), int(cancelled), int(replaced), value, tax)
+    return Count(minute, units.get(state.seller, ""), state.form, measures, seconds, state.seller)
+
+
+def _also(event: Einvoice, units: Mapping[str, str]) -> Count | None:
+    if event.kind == "HDon":  # a bare document is no message
+        return None
+    minute = event.event_time_us - event.event_time_us % MINUTE_US
+    return Count(minute, units.get(event.seller or "", ""), event.kind, (1, 0, 0, 0, 0, 0, 0, 0, 0))
+
+
+DEPARTMENT = Department(
+    name="einvoice",
+    event=Einvoice,
+    domain="tax",
+    late_after_seconds=900,
+    fresh_within_seconds=300,
+    subject=lambda event: event.seller or event.question or event.id,
+    measures=("messages", "invoices", "accepted", "rejected", "pending", "cancelled", "replaced", "value_vnd", "tax_vnd"),
+    histogram="code_seconds",
+    distinct="sellers",
+    members=True,
+    life=Life(
+        states={"invoice": InvoiceState, "message": MessageState}, tell=_tell, merge=_merge, counts=_counts, follows=_follows, also=_also
+    ),
+)

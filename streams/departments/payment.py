@@ -1,0 +1,73 @@
+"""Cashless hospital payments: the contract of a bank's notice about one transaction."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from streams.department import Department
+from streams.event import Event, Id, TimeUs
+from streams.lives import MINUTE_US, Count, Life, Told
+
+
+class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """One status of one bank transaction.
+
+    id: bank + transaction id + status. kind: the bank (`hdbank`, `vnpay`, `payos`). unit: the hospital's code.
+    transaction: pseudonym of bank + transaction id. status: paid (00), mismatched (10), failed (01), unknown (99).
+    paid_vnd: whole đồng really paid (0 when none). paid_at_us: the paid time; None if unpaid.
+    """
+
+    transaction: Id
+    status: str
+    paid_vnd: int = 0
+    paid_at_us: TimeUs | None = None
+
+
+STATUSES = ("unknown", "failed", "mismatched", "paid")
+"""From the weakest to the strongest: a transaction is the strongest that was ever said of it."""
+
+
+class ReceiptState(msgspec.Struct, frozen=True, array_like=True):
+    """The strongest status of one transaction; among equal ones the earliest."""
+
+    known_us: int
+    strength: int
+    at_us: int
+    kind: str
+    unit: str
+    paid_vnd: int
+    id: str
+
+
+def _tell(event: Payment) -> Iterable[Told]:
+    at_us = event.paid_at_us if event.paid_at_us is not None else event.event_time_us
+    fact = ReceiptState(event.known_at_us, STATUSES.index(event.status), at_us, event.kind, event.unit or "", event.paid_vnd, event.id)
+    yield Told(("receipt", event.transaction), event.known_at_us, fact)
+
+
+def _merge(table: str, state: ReceiptState | None, facts: list[tuple[int, ReceiptState]]) -> ReceiptState:
+    for known, fact in facts:
+        if state is None or (fact.strength, -fact.at_us, fact.id) > (state.strength, -state.at_us, state.id):
+            state = msgspec.structs.replace(fact, known_us=max(known, state.known_us if state else 0))
+    assert state is not None  # noqa: S101  # facts are never empty
+    return state
+
+
+def _counts(state: ReceiptState, units: Mapping[str, str]) -> Count:
+    status = STATUSES[state.strength]
+    paid = status == "paid"
+    measures = (int(paid), state.paid_vnd if paid else 0, int(status == "mismatched"), int(status == "failed"), int(status == "unknown"))
+    return Count(state.at_us - state.at_us % MINUTE_US, state.unit, state.kind, measures)
+
+
+DEPARTMENT = Department(
+    name="payment",
+    event=Payment,
+    domain="payment",
+    late_after_seconds=900,
+    fresh_within_seconds=300,
+    subject=lambda event: event.transaction,
+    measures=("receipts", "paid_vnd", "mismatched", "failed", "unknown"),
+    distinct="hospitals",
+    life=Life(states={"receipt": ReceiptState}, tell=_tell, merge=_merge, counts=_counts),
+)

@@ -1,0 +1,86 @@
+"""Telehealth: the contract of one version of an encounter."""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from streams.department import Department
+from streams.event import Event, Id, TimeUs
+from streams.lives import MINUTE_US, Count, Life, Told
+
+
+class Telehealth(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """One version of a FHIR Encounter.
+
+    id: Encounter id + version (versionId, else lastUpdated, else the body). kind: class code (VR, AMB, IMP, EMER, HH, ..).
+    unit: the asking hospital (serviceProvider). session: pseudonym of the Encounter id. updated_at_us: meta.lastUpdated, 0 if absent.
+    revision: versionId as a number, 0 if it is none. The newest version by (updated_at_us, revision, id) is what holds.
+    status: planned, arrived, in-progress, finished, cancelled, entered-in-error, unknown (onleave and triaged are folded into
+    in-progress and arrived; R5 names are mapped to R4's). started_at_us, ended_at_us: period.
+    """
+
+    session: Id
+    status: str
+    updated_at_us: TimeUs = 0
+    revision: int = 0
+    started_at_us: TimeUs | None = None
+    ended_at_us: TimeUs | None = None
+
+
+TOOK_PLACE = ("arrived", "in-progress", "finished")
+
+
+class SessionState(msgspec.Struct, frozen=True, array_like=True):
+    """The newest version of one encounter."""
+
+    known_us: int
+    newest: tuple[int, int, str]
+    kind: str
+    unit: str
+    status: str
+    at_us: int
+    seconds: int
+
+
+def _tell(event: Telehealth) -> Iterable[Told]:
+    started, ended = event.started_at_us, event.ended_at_us
+    seconds = max(0, (ended - started) // 1_000_000) if event.status == "finished" and started is not None and ended is not None else 0
+    at_us = started if started is not None else event.event_time_us
+    newest = (event.updated_at_us, event.revision, event.id)
+    fact = SessionState(event.known_at_us, newest, event.kind, event.unit or "", event.status, at_us, seconds)
+    yield Told(("session", event.session), event.known_at_us, fact)
+
+
+def _merge(table: str, state: SessionState | None, facts: list[tuple[int, SessionState]]) -> SessionState:
+    for known, fact in facts:
+        if state is None or fact.newest > state.newest:
+            state = msgspec.structs.replace(fact, known_us=max(known, state.known_us if state else 0))
+    assert state is not None  # noqa: S101  # facts are never empty
+    return state
+
+
+def _counts(state: SessionState, units: Mapping[str, str]) -> Count | None:
+    """A session belongs to the day it started; entered in error takes it out again (doors.md)."""
+    if state.status == "entered-in-error":
+        return None
+    minute = state.at_us - state.at_us % MINUTE_US
+    if state.kind != "VR":
+        return Count(minute, state.unit, state.kind, (0, 0, 0, 0, 1))
+    measures = (int(state.status in TOOK_PLACE), int(state.status == "finished"), int(state.status == "cancelled"), state.seconds, 0)
+    return Count(minute, state.unit, state.kind, measures) if any(measures) else None
+
+
+DEPARTMENT = Department(
+    name="telehealth",
+    event=Telehealth,
+    domain="health",
+    late_after_seconds=900,
+    fresh_within_seconds=300,
+    subject=lambda event: event.session,
+    measures=("sessions", "finished", "cancelled", "seconds", "not_telehealth"),
+    distinct="sites",
+    finish=lambda sums: {
+        ("minutes" if name == "seconds" else name): (value // 60 if name == "seconds" else value) for name, value in sums.items()
+    },
+    life=Life(states={"session": SessionState}, tell=_tell, merge=_merge, counts=_counts),
+)

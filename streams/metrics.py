@@ -1,0 +1,13 @@
+"""Every metric of the house, declared in one place (Prometheus); none of them carries anything a record says."""
+
+from prometheus_client import Counter, Gauge
+
+PULLED = Counter("ioc_pulled_records", "Raw records received from a source.", ["source"])
+PRODUCED = Counter("ioc_produced_events", "Events that Kafka has acknowledged.", ["source"])
+REJECTED = Counter("ioc_rejected_records", "Records sent to quarantine.", ["source", "cause"])
+FUSE_BLOWN = Gauge("ioc_fuse_blown", "1 while a source is stopped because too many of its records were rejected.", ["source"])
+SOURCE_AWAY = Gauge("ioc_source_away", "1 while a source, or Kafka on its behalf, cannot be reached.", ["source"])
+SOURCE_READ = Gauge("ioc_source_read_timestamp_seconds", "When a source was last read to its end, seconds since 1970.", ["source"])
+CURSOR_LAG = Gauge("ioc_unacknowledged_pages", "Pages read from a source and not yet acknowledged by Kafka.", ["source"])
+WEBHOOK_ANSWERS = Counter("ioc_webhook_answers", "Answers given to senders, by what was said.", ["source", "said"])
+WEBHOOK_SECONDS = Gauge("ioc_webhook_last_seconds", "Time the last notice waited for Kafka's acknowledgement, seconds.", ["source"])

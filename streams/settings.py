@@ -1,0 +1,152 @@
+"""Settings: ioc.toml, overridden by IOC_<SECTION>__<NAME>; secrets only from the environment or files."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from streams.errors import Misconfigured
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kafka(_Section):
+    """bootstrap: host:port of any cluster; None starts the embedded broker. security: passed on to every client."""
+
+    bootstrap: str | None = None
+    partitions: int = Field(4, ge=1, le=256)
+    replication: int = Field(1, ge=1, le=5)
+    retention_hours: int = Field(168, ge=1)
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: str | None = Field(None, repr=False)
+    ssl_cafile: Path | None = None
+
+
+class Database(_Section):
+    """dsn: of a server where we may create roles and schemas; None starts the embedded TimescaleDB.
+    ingest_dsn, reader_dsn: logins that exist already; None derives them from dsn and the passwords in the secrets folder."""
+
+    dsn: str | None = Field(None, repr=False)
+    ingest_dsn: str | None = Field(None, repr=False)
+    reader_dsn: str | None = Field(None, repr=False)
+
+
+class Worker(_Section):
+    batch: int = Field(5000, ge=1, le=100_000)
+    session_timeout_seconds: float = Field(6.0, ge=1.0)
+    metrics_port: int | None = None
+
+
+class Web(_Section):
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+
+
+class Source(_Section):
+    """One source of records: which connector, which department, where, how often. credential: `env:NAME` or `file:PATH`, never the secret."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
+    department: str
+    connector: Literal["rest", "fhir", "webhook", "files", "query"]
+    format: str | None = None
+    url: str | None = None
+    path: Path | None = None
+    interval_seconds: float = Field(5.0, gt=0)
+    timeout_seconds: float = Field(20.0, gt=0)
+    credential: str | None = None
+    units: Mapping[str, str] = {}
+    options: Mapping[str, str | int | float | bool] = {}
+
+    @field_validator("credential")
+    @classmethod
+    def _is_reference(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("env:", "file:")):
+            raise ValueError("write env:NAME or file:PATH here, not the secret itself")
+        return value
+
+    def secret(self) -> bytes | None:
+        """The credential's bytes. Raises Misconfigured when it is named but not there."""
+        if self.credential is None:
+            return None
+        how, _, where = self.credential.partition(":")
+        if how == "env":
+            if where not in os.environ:
+                raise Misconfigured(f"source {self.name}: the environment has no {where}", f"export {where}=...")
+            return os.environ[where].encode()
+        try:
+            return Path(where).read_bytes().strip()
+        except OSError as error:
+            raise Misconfigured(
+                f"source {self.name}: cannot read {where} ({error.strerror})", "write the secret into that file, mode 600"
+            ) from error
+
+
+class Settings(BaseSettings):
+    """Everything the program can be told. `load` is the way to get one."""
+
+    model_config = SettingsConfigDict(env_prefix="IOC_", env_nested_delimiter="__", extra="ignore", frozen=True)
+
+    state_dir: Path = Path(".run")
+    space: str = "live"
+    kafka: Kafka = Kafka()
+    database: Database = Database()
+    worker: Worker = Worker()
+    web: Web = Web()
+    sources: tuple[Source, ...] = ()
+
+    @field_validator("space")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", value):
+            raise ValueError("a space is named by lower-case letters, digits and dashes")
+        return value
+
+    def source(self, name: str) -> Source:
+        """The source of that name. Raises Misconfigured, naming those there are."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        known = ", ".join(s.name for s in self.sources) or "none yet"
+        raise Misconfigured(f"there is no source named {name} (known: {known})", "add a [[sources]] table to ioc.toml, or give --config")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = os.environ.get("IOC_CONFIG")
+        toml = TomlConfigSettingsSource(settings_cls, Path(path) if path else None)
+        return init_settings, env_settings, toml
+
+
+def load(config: Path | None = None, **overrides: Any) -> Settings:
+    """The settings: overrides, then IOC_* variables, then the TOML file (`config`, else IOC_CONFIG, else ./ioc.toml if there).
+
+    Raises Misconfigured with every wrong field named.
+    """
+    chosen = config or (Path(os.environ["IOC_CONFIG"]) if os.environ.get("IOC_CONFIG") else None)
+    if chosen is not None and not chosen.is_file():
+        raise Misconfigured(f"the configuration {chosen} is not there", "give --config FILE or set IOC_CONFIG")
+    if chosen is None and Path("ioc.toml").is_file():
+        chosen = Path("ioc.toml")
+    if chosen is not None:
+        os.environ["IOC_CONFIG"] = str(chosen)  # so that processes started from here read the same file
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise Misconfigured(f"the configuration is wrong: {wrong}", "mend ioc.toml or the IOC_ variable named") from error
+    except ValueError as error:  # a TOML that cannot be read
+        raise Misconfigured(f"{chosen} cannot be read: {error}", "mend the file") from error

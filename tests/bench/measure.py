@@ -1,0 +1,101 @@
+"""Measuring from outside: a process's CPU and memory, PostgreSQL's CPU, the rows that can be seen."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.embedded import timescale
+
+TICKS = os.sysconf("SC_CLK_TCK")
+GIVE_UP_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How a count grew: the process's start, the first rows seen, the goal reached (monotonic seconds)."""
+
+    started: float
+    first: float
+    first_rows: int
+    last: float
+    last_rows: int
+
+    @property
+    def rate(self) -> float:
+        """Rows per second from the first ones seen to the last, the process's start left out."""
+        return (self.last_rows - self.first_rows) / (self.last - self.first)
+
+    @property
+    def rate_with_start(self) -> float:
+        """Rows per second since the process was started."""
+        return self.last_rows / (self.last - self.started)
+
+
+def start(command: Sequence[str], log: Path, **environment: str) -> subprocess.Popen[bytes]:
+    """A process with its output in `log`."""
+    with log.open("wb") as out:
+        return subprocess.Popen([*command], stdout=out, stderr=subprocess.STDOUT, env=os.environ | environment)
+
+
+def watch(process: subprocess.Popen[bytes], started: float, rows: Callable[[], int], goal: int, every_seconds: float) -> Seen:
+    """Look at `rows()` until there are `goal`. Raises SystemExit when the process ends before, or nothing comes for too long."""
+    first, first_rows, deadline = 0.0, 0, time.monotonic() + GIVE_UP_SECONDS
+    while True:
+        found, now = rows(), time.monotonic()
+        if found and not first_rows:
+            first, first_rows = now, found
+        if found >= goal:
+            return Seen(started, first, first_rows, now, found)
+        if process.poll() is not None:
+            raise SystemExit(f"{process.args!r} ended with {process.returncode} after {found} of {goal} rows")
+        if now > deadline:
+            raise SystemExit(f"{process.args!r}: {found} of {goal} rows after {GIVE_UP_SECONDS} s")
+        time.sleep(every_seconds)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL to who does not listen."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far, its ended children not included."""
+    return sum(_times(pid)[:2]) / TICKS
+
+
+def peak_mb(pid: int) -> float:
+    """The most resident memory a living process ever had. (Not ru_maxrss: that one starts with the parent's.)"""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise LookupError(pid)
+
+
+def postgres_seconds(state_dir: Path) -> float:
+    """CPU of the embedded server so far, ended sessions included; 0.0 for a server that is not ours."""
+    head = timescale.pid_of(state_dir)
+    if head is None:
+        return 0.0
+    total = sum(_times(head))
+    for task in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(task.joinpath("stat").read_text().rsplit(")", 1)[1].split()[1]) == head:
+                total += sum(_times(int(task.name))[:2])
+        except (OSError, IndexError):
+            continue
+    return total / TICKS
+
+
+def _times(pid: int) -> tuple[int, int, int, int]:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]), int(fields[12]), int(fields[13]), int(fields[14])

@@ -1,0 +1,207 @@
+"""What every board promises: it is what the code builds, Grafana takes it, the wall can draw it, and its SQL avoids the known traps."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grafana import build
+from grafana.board import Board
+from grafana.macros import Range, expand, period
+from grafana.wall import assets, library
+from streams.department import departments
+from streams.errors import Misconfigured
+from streams.figures import GLASSES, PAYMENT, Figure, Glass, Sum
+
+BOARDS = {name: json.loads(text) for name, text in build.emitted().items()}
+PANELS = [pytest.param(panel, id=f"{board['uid']}-{panel['id']}") for board in BOARDS.values() for panel in board["panels"]]
+DAY = Range(datetime(2026, 4, 12, 18, tzinfo=UTC), datetime(2026, 4, 12, 20, tzinfo=UTC))
+
+DOORS = {
+    "einvoice": "messages invoices accepted rejected pending cancelled replaced value_vnd tax_vnd sellers code_seconds_p50 code_seconds_p95",
+    "telehealth": "sessions finished cancelled minutes sites not_telehealth",
+    "payment": "receipts paid_vnd mismatched failed unknown refused hospitals",
+}
+
+
+def test_the_files_are_what_the_code_builds() -> None:
+    assert build.differing() == []
+
+
+def test_a_file_changed_by_hand_is_noticed(tmp_path: Path) -> None:
+    build.write(tmp_path)
+    changed = tmp_path / "ioc-overview.json"
+    changed.write_text(changed.read_text(encoding="utf-8").replace("10s", "1s"), encoding="utf-8")
+    (tmp_path / "ioc-strange.json").write_text("{}")
+    assert build.differing(tmp_path) == ["ioc-overview.json", "ioc-strange.json"]
+
+
+@pytest.mark.parametrize("name", DOORS)
+def test_every_figure_of_the_doors_has_its_words(name: str) -> None:
+    glass = next(glass for glass in GLASSES if glass.name == name)
+    assert sorted(figure.name for figure in glass.figures) == sorted(DOORS[name].split())
+    assert all(figure.label and figure.word and figure.definition.endswith(".") for figure in glass.figures)
+    assert {*glass.headline, glass.trend, glass.ranking} <= set(DOORS[name].split())
+
+
+def test_every_department_has_a_board() -> None:
+    assert {f"ioc-{department.name}.json" for department in departments()} < BOARDS.keys()
+
+
+def test_a_new_department_gets_its_board_from_its_declaration_alone() -> None:
+    parcels = Figure("parcels", "Bưu gửi hôm nay", "bưu gửi", "Số bưu gửi đã phát.", Sum("parcels"))
+    glass = Glass(PAYMENT.name, "Bưu chính", "Bưu chính", "bưu cục", "office", 10, ("parcels",), "parcels", "parcels", (parcels,))
+    made = build.of(glass).json()
+    assert made["title"] == "Bưu chính"
+    assert any(panel["title"] == "Bưu gửi hôm nay" for panel in made["panels"])
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board["uid"])
+def test_a_board_is_one_that_grafana_12_takes(board: dict[str, Any]) -> None:
+    assert board["schemaVersion"] == 42
+    assert re.fullmatch(r"[A-Za-z0-9_-]{1,40}", board["uid"])
+    assert board["timezone"] == "Asia/Ho_Chi_Minh"
+    assert board["refresh"] == "10s", "below five seconds Grafana rewrites it in silence"
+    assert board["templating"]["list"] == []
+    assert board["title"]
+
+
+@pytest.mark.parametrize("board", BOARDS.values(), ids=lambda board: board["uid"])
+def test_panels_fill_the_grid_without_overlap(board: dict[str, Any]) -> None:
+    cells = [
+        (x, y)
+        for panel in board["panels"]
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(cells) == len(set(cells)) == 24 * (1 + max(y for _, y in cells))
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+def test_titles_and_uids_are_not_used_twice() -> None:
+    assert len({board["title"] for board in BOARDS.values()}) == len({board["uid"] for board in BOARDS.values()}) == len(BOARDS)
+
+
+@pytest.mark.parametrize("panel", PANELS)
+def test_a_panel_avoids_the_known_traps(panel: dict[str, Any]) -> None:
+    assert panel["title"]
+    assert panel["type"] in library.SHOWN
+    for target in panel["targets"]:
+        text = target["rawSql"]
+        assert target["datasource"]["uid"] == panel["datasource"]["uid"] == "ioc-tsdb"
+        assert target["format"] in ("time_series", "table")
+        assert target["rawQuery"] is True
+        assert "$__timeGroup" not in text, "its days begin at 07:00 in Viet Nam, and a comma after it aliases it twice"
+        assert not re.search(r"\$__\w+\([^)]*\(", text), "Grafana cannot read nested parentheses in a macro"
+        assert "${" not in text
+        assert "time_bucket(" not in text, "the reader need not see the schema of the extension"
+        if target["format"] == "time_series":
+            assert re.search(r"\bAS time\b", text)
+            assert text.rstrip().endswith("ORDER BY 1")
+        assert "$__" not in expand(text, DAY)
+
+
+@pytest.mark.parametrize("panel", [p for p in PANELS if p.values[0]["type"] == "stat"])
+def test_a_stat_names_the_field_it_shows(panel: dict[str, Any]) -> None:
+    columns = {name.strip('"') for t in panel["targets"] for name in re.findall(r'\bAS ("[^"]+"|[^\s",()]+)', t["rawSql"])}
+    wanted = panel["options"]["reduceOptions"]["fields"].strip("/")
+    assert not wanted or any(re.fullmatch(wanted, column) for column in columns)
+    assert panel["fieldConfig"]["defaults"]["noValue"] == "—", "what is unknown is never 0"
+
+
+def test_the_widths_of_a_row_must_fill_it() -> None:
+    with pytest.raises(ValueError, match="add up to 24"):
+        Board("x", "X").row(4, (12, {}))
+
+
+@pytest.mark.parametrize(
+    ("written", "becomes"),
+    [
+        ("$__timeFilter(ts)", "ts BETWEEN '2026-04-12T18:00:00Z' AND '2026-04-12T20:00:00Z'"),
+        ("$__timeFrom()::timestamptz", "'2026-04-12T18:00:00Z'::timestamptz"),
+        ("$__timeGroup(ts,'5m')", "time_bucket('300.000s',ts)"),
+        ("$__timeGroup(ts, '5m', NULL)", "time_bucket('300.000s',ts)"),
+        ("$__timeGroupAlias(ts,1h)", "time_bucket('3600.000s',ts) AS \"time\""),
+        ("$__time(ts)", 'ts AS "time"'),
+        ("$__timeEpoch(ts)", 'extract(epoch from ts) as "time"'),
+        ("$__unixEpochFilter(n)", "n >= 1776016800 AND n <= 1776024000"),
+        ("$__unixEpochFrom() + $__unixEpochTo()", "1776016800 + 1776024000"),
+        ("$__unixEpochNanoFrom()", "1776016800000000000"),
+        ("$__unixEpochGroup(n,'5m')", "floor((n)/300)*300"),
+        ("'$__interval'", "'10s'"),
+        ("$__interval_ms", "10000"),
+        ("$1 and $f(x)", "$1 and $f(x)"),
+    ],
+)
+def test_macros_become_what_grafana_makes_of_them(written: str, becomes: str) -> None:
+    assert expand(written, DAY) == becomes
+
+
+def test_an_unknown_macro_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="unknown macro"):
+        expand("$__nothing(x)", DAY)
+
+
+def test_a_day_is_a_vietnamese_day() -> None:
+    late = datetime(2026, 11, 22, 18, 30, tzinfo=UTC)  # 01:30 of the 23rd in Viet Nam
+    found = period("now/d", "now/d", late)
+    assert found.start == datetime(2026, 11, 22, 17, tzinfo=UTC)
+    assert found.end == datetime(2026, 11, 23, 17, tzinfo=UTC) - timedelta(milliseconds=1)
+
+
+def test_periods_are_read_as_grafana_reads_them() -> None:
+    now = datetime(2026, 11, 22, 5, tzinfo=UTC)
+    assert period("now-24h", "now", now).start == now - timedelta(hours=24)
+    assert period("now/M", "now", now).start == datetime(2026, 10, 31, 17, tzinfo=UTC)
+    assert period("2026-11-21T00:00", "1795363200000", now).start == datetime(2026, 11, 20, 17, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("now", "now-1h"), ("'; drop table x", "now"), ("now-900d", "now"), ("now-1h", "0 or 1"), ("99999999999999", "now"), ("now/x", "now")],
+)
+def test_a_strange_period_is_refused(start: str, end: str) -> None:
+    with pytest.raises(Misconfigured):
+        period(start, end, datetime(2026, 11, 22, tzinfo=UTC))
+
+
+def test_what_viewers_see_of_a_board_holds_no_sql() -> None:
+    for board in library.load(library.BOARDS).values():
+        assert "SELECT" not in json.dumps(board.public)
+        assert "rawSql" not in json.dumps(board.public)
+
+
+def test_a_board_the_wall_cannot_draw_is_refused_at_start(tmp_path: Path) -> None:
+    board = json.loads(json.dumps(BOARDS["ioc-overview.json"]))
+    board["panels"][0]["type"] = "canvas"
+    (tmp_path / "x.json").write_text(json.dumps(board))
+    with pytest.raises(Misconfigured, match="cannot draw: canvas"):
+        library.load(tmp_path)
+
+
+def test_the_lock_of_the_walls_packages_names_no_registry() -> None:
+    lock = json.loads((assets.HERE / "package-lock.json").read_text())
+    assert [name for name, package in lock["packages"].items() if "resolved" in package] == []
+    assert all("integrity" in package for name, package in lock["packages"].items() if name)
+
+
+def test_pages_carry_no_script_or_style_of_their_own_and_ask_nobody_else() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in assets.STATIC.rglob("*") if path.suffix in (".html", ".css", ".js")}
+    page = texts[assets.STATIC / "index.html"]
+    assert not re.search(r"<style|style=|\son\w+=|<script(?![^>]*src=)", page)
+    outside = [f"{path.name}: {found}" for path, text in texts.items() for found in re.findall(r"(?:https?:)?//[\w.-]+\.[a-z]{2,}", text)]
+    assert outside == ["dom.js: http://www.w3.org"], "only the name of the SVG namespace"
+
+
+def test_the_provisioned_source_is_the_one_the_boards_name() -> None:
+    folder = library.BOARDS.parent / "provisioning"
+    source = (folder / "datasources" / "ioc.yaml").read_text(encoding="utf-8")
+    assert "    uid: ioc-tsdb\n" in source
+    assert "    type: grafana-postgresql-datasource\n" in source
+    assert "timescaledb: true\n" in source, "quoted, Grafana cannot read it"
+    assert "password: $IOC_DB_READER_PASSWORD\n" in source, "with braces it would be expanded twice"
+    provider = (folder / "dashboards" / "ioc.yaml").read_text(encoding="utf-8")
+    assert "allowUiUpdates: false\n" in provider

@@ -1,0 +1,294 @@
+"""The ingest and the figures' transactions on a real TimescaleDB: exactly once, whatever comes twice, late, changed or broken."""
+
+import random
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+from psycopg import sql
+
+from deploy.embedded.parts import Parts
+from sinks import figures as read
+from sinks import units
+from sinks.lives import Figures
+from sinks.migrations import migrate, schema
+from sinks.roles import ingest_dsn, reader_dsn
+from sinks.timescale import Timescale
+from streams import pseudonym
+from streams.departments.einvoice import Einvoice, Facts, Invoice
+from streams.departments.payment import Payment
+from streams.errors import Misconfigured
+from streams.event import Rejected, day_start_us, encode, vietnam_day
+from streams.settings import Settings
+from streams.store import Fenced, Partition, Records
+
+NOW = 1_795_000_000_000_000
+
+
+class Space:
+    """A space of its own with everything a worker has."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self.settings = settings.model_copy(update={"space": f"t{uuid.uuid4().hex[:12]}"})
+        self.name = self.settings.space
+        self.dsn = parts.dsn
+        migrate(parts.dsn, self.settings)
+        self.keys = pseudonym.load(settings.state_dir)
+        self.store = self.worker()
+        self.topics = {name: uuid.uuid4().hex for name in ("einvoice", "telehealth", "payment", "rejects")}
+        self.next: dict[str, int] = dict.fromkeys(self.topics, 0)
+
+    def worker(self) -> Timescale:
+        return Timescale(ingest_dsn(self.settings), self.name, self.keys)
+
+    def partition(self, name: str) -> Partition:
+        return Partition(name, self.topics[name], 0)
+
+    def records(self, name: str, values: list[bytes], after: int | None = None) -> Records:
+        start = self.next[name] if after is None else after
+        return Records(self.partition(name), start, start + len(values), values, [NOW // 1000] * len(values))
+
+    def take(self, name: str, *events: Any) -> None:
+        """Write events as the next records of their topic, in one batch."""
+        self.store.offsets([self.partition(name)])
+        records = self.records(name, [e if isinstance(e, bytes) else encode(e) for e in events])
+        self.store.write(self.store.prepare([records]))
+        self.next[name] = records.next
+
+    def follow(self, name: str) -> None:
+        figures = Figures(ingest_dsn(self.settings), self.name, name)
+        while figures.catch_up():
+            pass
+        figures.close()
+
+    def figures(self, name: str, by: Any = "total") -> list[dict[str, Any]]:
+        self.follow(name)
+        with self.connect() as connection:
+            rows: list[dict[str, Any]] = read.figures(connection, self.name, name, by, None, None)["rows"]
+        return rows
+
+    def ledger(self) -> dict[str, Any]:
+        with self.connect() as connection:
+            return read.ledger(connection, self.name, None, None, "source")
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with self.connect() as connection:
+            return connection.execute(query).fetchall()  # type: ignore[arg-type]  # the tests' own text
+
+    def connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(ingest_dsn(self.settings), autocommit=True, options=f"-c search_path={schema(self.name)},public")
+
+
+@pytest.fixture
+def space(settings: Settings, parts: Parts) -> Iterator[Space]:
+    made = Space(settings, parts)
+    yield made
+    made.store.close()
+    with psycopg.connect(parts.dsn, autocommit=True) as connection:
+        for name in (schema(made.name), f"board_{schema(made.name)}"):
+            connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
+        connection.execute("delete from ioc.migration where space = %s", [made.name])
+
+
+def paid(number: int, amount: int = 1000, **more: Any) -> Payment:
+    held: dict[str, Any] = {
+        "id": f"{number:032x}", "body": f"{amount:016x}", "source": "bank", "event_time_us": NOW, "known_at_us": NOW + 1_000_000, "kind": "hdbank",
+        "unit": "38001", "transaction": f"{number + 2**64:032x}", "status": "paid", "paid_vnd": amount, "paid_at_us": NOW,
+    }  # fmt: skip
+    return Payment(**(held | more))
+
+
+def sent(number: int, seller: str, at: int = NOW) -> Einvoice:
+    invoice = Invoice(
+        key=f"{number:032x}", seller=seller, form="1", series="C26TAA", day=vietnam_day(at), value_vnd=108, tax_vnd=8, signed_at_us=at
+    )
+    return Einvoice(
+        id=f"{number + 2**65:032x}",
+        body="0" * 16,
+        source="tax",
+        event_time_us=at,
+        known_at_us=at,
+        kind="200",
+        seller=seller,
+        facts=Facts(invoices=(invoice,)),
+    )
+
+
+def test_a_batch_that_comes_again_is_fenced_and_changes_nothing(space: Space) -> None:
+    space.take("payment", paid(1), paid(2))
+    again = space.store.prepare([space.records("payment", [encode(paid(1)), encode(paid(2))], after=0)])
+    with pytest.raises(Fenced):
+        space.store.write(again)
+    assert space.figures("payment")[0]["paid_vnd"] == 2000
+    assert space.ledger()["balanced"]
+
+
+def test_of_two_workers_with_the_same_batch_one_writes(space: Space) -> None:
+    space.store.offsets([space.partition("payment")])
+    outcomes: list[str] = []
+
+    def write() -> None:
+        worker = space.worker()
+        try:
+            worker.write(worker.prepare([space.records("payment", [encode(paid(n)) for n in range(500)], after=0)]))
+            outcomes.append("written")
+        except Fenced:
+            outcomes.append("fenced")
+        finally:
+            worker.close()
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["fenced", "fenced", "fenced", "written"]
+    assert space.figures("payment")[0]["receipts"] == 500
+
+
+def test_a_recreated_topic_begins_at_zero_again(space: Space) -> None:
+    space.take("payment", paid(1))
+    space.topics["payment"] = uuid.uuid4().hex
+    space.next["payment"] = 0
+    space.take("payment", paid(2))
+    assert space.figures("payment")[0]["receipts"] == 2
+
+
+def test_a_repeat_with_another_event_time_is_a_repeat(space: Space) -> None:
+    space.take("payment", paid(1))
+    space.take("payment", paid(1, event_time_us=NOW + 86_400_000_000 * 40, known_at_us=NOW + 86_400_000_000 * 40))
+    row = space.ledger()["rows"][0]
+    assert (row["received"], row["on_time"], row["duplicate"]) == (2, 1, 1)
+    assert space.figures("payment")[0]["receipts"] == 1
+
+
+def test_another_body_under_a_known_id_is_a_conflict_and_is_kept(space: Space) -> None:
+    space.take("payment", paid(1, 1000), paid(1, 999), paid(1, 1000))
+    space.take("payment", paid(1, 998), paid(2))
+    row = space.ledger()["rows"][0]
+    assert (row["received"], row["on_time"], row["duplicate"], row["conflict"]) == (5, 2, 1, 2)
+    assert space.figures("payment")[0]["paid_vnd"] == 2000
+    assert sorted(r[0] for r in space.rows("select body from conflict")) == [998, 999]
+
+
+def test_late_is_decided_by_the_events_own_two_times(space: Space) -> None:
+    space.take("payment", paid(1), paid(2, known_at_us=NOW + 3_600_000_000 * 30))
+    rows = space.ledger()["rows"]
+    assert sum(r["late"] for r in rows) == sum(r["on_time"] for r in rows) == 1
+    assert space.figures("payment")[0]["receipts"] == 2
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        b"", b"{", b"\xff\xfe", b"[]", b'{"id": 1}', encode(paid(1)).replace(b'"id":"0', b'"id":"x', 1), encode(paid(1)).replace(b'"body":"0', b'"body":"', 1),
+        encode(paid(1, event_time_us=2**62)), encode(paid(1, paid_vnd=2**70)), encode(paid(1, paid_at_us=-(2**62))),
+        encode(paid(1, unit="\0")), encode(paid(1)).replace(b"38001", b"\xc3\x28"),
+    ],
+)  # fmt: skip
+def test_a_record_that_breaks_the_contract_is_set_aside_and_stops_nothing(space: Space, poison: bytes) -> None:
+    space.take("payment", paid(2), poison, paid(3))
+    found = space.ledger()
+    assert found["balanced"], found
+    assert sum(r["received"] for r in found["rows"]) == 3
+    assert space.figures("payment")[0]["receipts"] in (2, 3)  # a unit of NUL is a unit without a name, not poison
+
+
+def test_the_same_reject_twice_is_held_once(space: Space) -> None:
+    sealed = space.keys.seal(b"secret")
+    reject = Rejected(
+        id="ab" * 16, source="bank", department="payment", known_at_us=NOW, cause="signature", wrong="no", sealed=sealed, size_bytes=6
+    )
+    space.take("rejects", reject, reject)
+    space.take("rejects", reject, b"not even json")
+    rows = {r["source"]: r for r in space.ledger()["rows"]}
+    assert (rows["bank"]["received"], rows["bank"]["quarantined"], rows["bank"]["duplicate"]) == (3, 1, 2)
+    assert rows["topic"]["quarantined"] == 1
+    assert space.figures("payment")[0]["refused"] == 1
+
+
+def test_a_figure_without_a_value_is_null_and_never_zero(space: Space) -> None:
+    assert set(space.figures("einvoice")[0].values()) == {None}
+
+
+def test_a_seller_that_moves_takes_its_invoices_along(space: Space) -> None:
+    seller = "cd" * 16
+    space.take("einvoice", sent(1, seller), sent(2, "ef" * 16))
+    assert {r["unit"]: r["invoices"] for r in space.figures("einvoice", "unit")} == {None: 2}
+    figures = Figures(ingest_dsn(space.settings), space.name, "einvoice")
+    figures.reassign({seller: "14776"})
+    assert {r["unit"]: r["invoices"] for r in space.figures("einvoice", "unit") if r["invoices"]} == {None: 1, "14776": 1}
+    figures.reassign({seller: "14797"})
+    figures.close()
+    space.take("einvoice", sent(3, seller))
+    assert {r["unit"]: r["invoices"] for r in space.figures("einvoice", "unit") if r["invoices"]} == {None: 1, "14797": 2}
+    assert space.rows("select sum(invoices) from einvoice_1d") == [(3,)]
+
+
+def test_a_day_is_a_vietnamese_day(space: Space) -> None:
+    midnight = day_start_us(vietnam_day(NOW))
+    space.take("payment", paid(1, paid_at_us=midnight), paid(2, paid_at_us=midnight - 1, event_time_us=midnight - 1))
+    assert [r["receipts"] for r in space.figures("payment", "day")] == [1, 1]
+
+
+def test_figures_are_the_same_however_the_stream_is_cut_and_shuffled(space: Space, settings: Settings, parts: Parts) -> None:
+    rng = random.Random(7)
+    events = [paid(n % 90, amount=1000 + n % 90, status=("paid", "failed")[n % 3 == 0], event_time_us=NOW - n * 10**9) for n in range(300)]
+    events = [
+        msgspec.structs.replace(e, id=f"{i % 90:031x}{'ab'[e.status == 'paid']}", body=f"{i % 90:016x}") for i, e in enumerate(events)
+    ]
+    first = {e.id: e for e in reversed(events)}
+    for start in range(0, 300, 37):
+        space.take("payment", *events[start : start + 37])
+        if rng.random() < 0.5:
+            space.follow("payment")
+    other = Space(settings, parts)
+    shuffled = [*first.values(), *first.values()]
+    rng.shuffle(shuffled)
+    other.take("payment", *shuffled)
+    for by in ("total", "unit", "kind"):
+        assert space.figures("payment", by) == other.figures("payment", by)
+    assert space.ledger()["balanced"]
+    other.store.close()
+
+
+def test_an_older_program_refuses_a_newer_database(space: Space) -> None:
+    with psycopg.connect(space.dsn, autocommit=True) as connection:
+        connection.execute("insert into ioc.migration (space, name, hash) values (%s, '9999_future', 'x')", [space.name])
+    with pytest.raises(Misconfigured, match="newer than this code"):
+        migrate(space.dsn, space.settings)
+
+
+def test_a_migration_that_was_changed_after_it_ran_is_refused(space: Space) -> None:
+    with psycopg.connect(space.dsn, autocommit=True) as connection:
+        connection.execute("update ioc.migration set hash = 'other' where space = %s and name = '0001_core'", [space.name])
+    with pytest.raises(Misconfigured, match="0001_core"):
+        migrate(space.dsn, space.settings)
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        "select * from {live}.payment_event", "select * from {live}.quarantine", "insert into {board}.unit (code) values ('x')", "create temp table t (a int)",
+        "create table public.t (a int)", "select lo_create(0)", "select pg_notify('a', 'b')", "select pg_advisory_lock(1)",
+        "select set_config('statement_timeout', '0', false)", "select pg_read_file('/etc/passwd')", "copy {board}.unit to program 'true'",
+        "set role ioc_ingest",
+    ],
+)  # fmt: skip
+def test_the_reader_can_read_the_boards_views_and_nothing_else(space: Space, attempt: str) -> None:
+    with psycopg.connect(reader_dsn(space.settings), autocommit=True) as connection:
+        board = f"board_{schema(space.name)}"
+        assert connection.execute(f"select count(*) from {board}.payment_1m").fetchone() == (0,)  # type: ignore[arg-type]
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
+            connection.execute(attempt.format(live=schema(space.name), board=board))  # type: ignore[arg-type]
+
+
+def test_the_units_of_the_province_are_loaded(space: Space) -> None:
+    with psycopg.connect(space.dsn, autocommit=True) as connection:
+        units.load(connection, space.name, [*units.communes(), *units.hospitals()])
+        units.load(connection, space.name, [*units.communes()])
+    assert space.rows("select kind, count(*) from unit group by 1 order by 1") == [("commune", 166), ("hospital", 27)]

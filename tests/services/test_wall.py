@@ -1,0 +1,434 @@
+"""The wall: real figures from a real database, pushed by a real Kafka into a real browser; honest whatever is cut."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+from kafka import KafkaProducer
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from deploy.embedded import chromium, timescale
+from deploy.embedded import parts as embedded
+from deploy.embedded.parts import Parts
+from deploy.embedded.places import silent
+from deploy.embedded.processes import free_port
+from deploy.embedded.topics import create_topics
+from grafana.wall import metrics
+from grafana.wall.app import Wall, build
+from grafana.wall.hub import AGAIN, BACKLOG, Viewer
+from sinks import migrations, roles
+from streams.brokers import aiokafka_options
+from streams.event import Touched, encode
+from streams.settings import Settings
+from streams.topics import topic
+from tests.eventually import eventually
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SPACE = "wall-test"
+SCHEMA = migrations.schema(SPACE)
+MEASURES = {"einvoice": 9, "telehealth": 5, "payment": 5}
+
+
+@dataclass
+class Server:
+    """The wall over HTTP in a thread, on a port that stays its own."""
+
+    wall: Wall
+    port: int = field(default_factory=free_port)
+    _running: uvicorn.Server | None = None
+    _thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        app = build(self.wall)
+        config = uvicorn.Config(app, host="127.0.0.1", port=self.port, log_config=None, timeout_graceful_shutdown=1)
+        self._running, self.hub = uvicorn.Server(config), app.state.hub
+        self._thread = threading.Thread(target=self._running.run, daemon=True)
+        self._thread.start()
+        eventually(lambda: self._running is not None and self._running.started)
+
+    def stop(self) -> None:
+        if self._running is not None and self._thread is not None:
+            self._running.should_exit = True
+            self._thread.join(10)
+            self._running = None
+
+
+@dataclass
+class House:
+    """Database, broker and wall of one space, with the means to make something happen in it."""
+
+    dsn: str
+    server: Server
+    producer: KafkaProducer
+
+    def run(self, text: str, *values: object) -> None:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(f"set search_path = {SCHEMA}, public")
+            connection.execute(text, values)  # type: ignore[arg-type]  # statements of this file
+
+    def heard(self, department: str, source: str, seconds_ago: float = 0.0) -> None:
+        at = "clock_timestamp() - make_interval(secs => %s)"
+        self.run(
+            f"insert into heard values (%s, %s, {at}, {at}, {at}) on conflict (department, source) do update "
+            "set known_at = excluded.known_at, watermark = excluded.watermark, committed_at = excluded.committed_at",
+            department,
+            source,
+            seconds_ago,
+            seconds_ago,
+            seconds_ago,
+        )
+        self.run(
+            "insert into ledger values (%s, %s, date_trunc('hour', now()), 10, 6, 1, 1, 1, 1) on conflict do nothing", department, source
+        )
+
+    def figures(self, department: str, unit: str, *measures: int) -> None:
+        values = ", ".join(map(str, measures))
+        kind = "200"
+        self.run(f"insert into {department}_1m values (date_trunc('minute', now()), clock_timestamp(), %s, %s, {values})", unit, kind)
+        self.run(f"delete from {department}_1d where unit = %s", unit)
+        self.run(
+            f"insert into {department}_1d values ((now() at time zone 'Asia/Ho_Chi_Minh')::date, %s, %s, {values})",
+            unit,
+            kind,
+        )
+
+    def touch(self, department: str) -> None:
+        record = encode(Touched(space=SPACE, department=department, stage="figures"))
+        self.producer.send(topic("touched", SPACE), record).get(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def house(settings: Settings, parts: Parts) -> Iterator[House]:
+    chosen = settings.model_copy(update={"space": SPACE})
+    create_topics(chosen, parts.bootstrap)
+    migrations.migrate(parts.dsn, chosen)
+    wall = Wall(
+        reader_dsn=roles.reader_dsn(chosen),
+        schema=migrations.board(SPACE),
+        kafka=aiokafka_options(chosen.kafka, parts.bootstrap),
+        topic=topic("touched", SPACE),
+    )
+    producer = KafkaProducer(bootstrap_servers=parts.bootstrap, acks="all")
+    server = Server(wall)
+    server.start()
+    yield House(parts.dsn, server, producer)
+    server.stop()
+    producer.close()
+
+
+@pytest.fixture(autouse=True)
+def _empty(house: House) -> None:
+    for table in ["heard", "ledger", *(f"{name}_{kind}" for name in MEASURES for kind in ("1m", "1d"))]:
+        house.run(f"delete from {table}")
+    house.server.start() if house.server._running is None else None
+    eventually(lambda: house.server.hub.kafka is True, 30)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as player:
+        found = player.chromium.launch(executable_path=chromium.ensure(silent), args=FLAGS)
+        yield found
+        found.close()
+
+
+@contextmanager
+def shown(browser: Browser, house: House, path: str = "/d/ioc-overview", width: int = 1920, height: int = 1080) -> Iterator[Page]:
+    """A page with the wall on it, its first figures drawn; fails when the page reports an error or asks another host."""
+    page = browser.new_page(viewport={"width": width, "height": height})
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(house.server.url) else None)
+    try:
+        page.goto(house.server.url + path)
+        page.wait_for_selector("html[data-ready]", timeout=20_000)
+        yield page
+    finally:
+        page.close()
+    assert wrong == []
+
+
+def tile(page: Page, title: str) -> Any:
+    return page.locator(".tile", has=page.locator("h2", has_text=title)).first
+
+
+def reads(page: Page, selector: str, text: str, within_seconds: float = 15) -> None:
+    eventually(lambda: text in " ".join((page.locator(selector).first.text_content() or "").split()), within_seconds)
+
+
+def test_a_figure_is_written_as_it_is_read_in_vietnamese(house: House, browser: Browser) -> None:
+    house.heard("einvoice", "tax-feed")
+    house.figures("einvoice", "C1", 42_111, 14_037, 14_000, 7, 30, 0, 0, 1_234_567, 98_765)
+    with shown(browser, house) as page:
+        invoices, value = tile(page, "Hóa đơn điện tử hôm nay"), tile(page, "Giá trị hóa đơn hôm nay")
+        assert invoices.locator(".big").text_content() == "14.037hóa đơn"
+        assert value.locator(".big").text_content() == "1.234.567đ"
+        assert "tính đến " in (invoices.locator(".asof").text_content() or "")
+        assert invoices.locator(".share").text_content() == "đủ 100 %"
+        assert page.locator("#day").text_content() in (page.locator("#day").text_content() or "")
+
+
+def test_what_is_unknown_is_a_dash_and_never_zero(house: House, browser: Browser) -> None:
+    with shown(browser, house) as page:
+        payment = tile(page, "Thu viện phí không tiền mặt")
+        assert payment.locator(".big").text_content() == "—"
+        assert payment.locator(".sub").text_content() == "chưa nhận được tin nào"
+        assert "stale" in (payment.get_attribute("class") or "")
+        assert "0" not in (page.locator("#grid .big").all_text_contents())
+
+
+def test_a_department_that_was_heard_and_sent_nothing_has_zero(house: House, browser: Browser) -> None:
+    house.heard("telehealth", "telehealth")
+    with shown(browser, house) as page:
+        assert tile(page, "Phiên khám từ xa hôm nay").locator(".big").text_content() == "0phiên"
+
+
+def test_a_commit_reaches_the_glass_without_waiting_for_the_poll(house: House, browser: Browser) -> None:
+    house.heard("einvoice", "tax-feed")
+    house.figures("einvoice", "C1", 1, 1, 1, 0, 0, 0, 0, 100, 10)
+    with shown(browser, house) as page:
+        waves = metrics.WAVES.labels("touch")._value.get()
+        house.figures("einvoice", "C2", 4, 4, 4, 0, 0, 0, 0, 400, 40)
+        house.heard("einvoice", "tax-feed")
+        house.touch("einvoice")
+        eventually(lambda: tile(page, "Hóa đơn điện tử hôm nay").locator(".big").text_content() == "5hóa đơn", 10)
+        reads(page, "#said", "trực tiếp, trễ ")
+        assert metrics.WAVES.labels("touch")._value.get() > waves
+
+
+def test_a_silent_source_changes_the_look_of_its_tiles_and_says_why(house: House, browser: Browser) -> None:
+    house.heard("payment", "bank-hdbank")
+    house.figures("payment", "H1", 3, 900_000, 0, 0, 0)
+    with shown(browser, house) as page:
+        payment = tile(page, "Thu viện phí không tiền mặt")
+        assert "stale" not in (payment.get_attribute("class") or "")
+        house.heard("payment", "bank-hdbank", seconds_ago=3600)
+        eventually(lambda: "stale" in (payment.get_attribute("class") or ""), 10)
+        assert "không có tin mới từ " in (payment.locator(".sub").text_content() or "")
+        assert payment.locator(".big").text_content() == "900.000đ", "the last known figure stays, dimmed"
+
+
+def test_one_silent_source_of_two_makes_the_figure_incomplete(house: House, browser: Browser) -> None:
+    house.heard("payment", "bank-hdbank")
+    house.heard("payment", "bank-vnpay", seconds_ago=3600)
+    house.figures("payment", "H1", 3, 900_000, 0, 0, 0)
+    with shown(browser, house) as page:
+        payment = tile(page, "Thu viện phí không tiền mặt")
+        assert payment.locator(".share").text_content() == "đủ 50 %"
+        assert payment.locator(".sub").text_content() == "chờ 1 nguồn: bank-vnpay"
+        assert "stale" not in (payment.get_attribute("class") or "")
+
+
+def test_the_quality_tile_balances_the_ledger(house: House, browser: Browser) -> None:
+    house.heard("einvoice", "tax-feed")
+    with shown(browser, house) as page:
+        said = page.locator(".sum").first.text_content()
+        assert said == "nhận 10 = đúng giờ 6 + muộn 1 + trùng 1 + xung đột 1 + giữ lại 1"
+
+
+def test_the_wall_says_when_the_server_is_gone_and_comes_back_by_itself(house: House, browser: Browser) -> None:
+    house.heard("einvoice", "tax-feed")
+    with shown(browser, house) as page:
+        house.server.stop()
+        reads(page, "#said", "mất kết nối từ ")
+        assert page.locator("#state").get_attribute("data-kind") == "lost"
+        house.server.start()
+        reads(page, "#said", "trực tiếp", 30)
+
+
+def test_the_wall_outlives_a_restart_of_the_database(house: House, browser: Browser, settings: Settings) -> None:
+    house.heard("einvoice", "tax-feed")
+    house.figures("einvoice", "C1", 1, 1, 1, 0, 0, 0, 0, 100, 10)
+    with shown(browser, house) as page:
+        invoices = tile(page, "Hóa đơn điện tử hôm nay")
+        timescale.stop(settings.state_dir.resolve())
+        reads(page, "#said", "không đọc được cơ sở dữ liệu", 30)
+        assert invoices.locator(".big").text_content() == "1hóa đơn"
+        embedded.ensure(settings)
+        house.heard("einvoice", "tax-feed")
+        reads(page, "#said", "trực tiếp", 40)
+        house.figures("einvoice", "C2", 1, 1, 1, 0, 0, 0, 0, 100, 10)
+        eventually(lambda: invoices.locator(".big").text_content() == "2hóa đơn", 15)
+
+
+@pytest.mark.parametrize("path", ["/d/ioc-overview", "/d/ioc-einvoice?theme=light", "/d/ioc-telehealth", "/d/ioc-payment"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080), (3840, 2160)])
+def test_no_text_runs_out_of_its_place(house: House, browser: Browser, path: str, width: int, height: int) -> None:
+    house.heard("einvoice", "tax-feed")
+    house.heard("payment", "bank-hdbank")
+    house.heard("telehealth", "telehealth")
+    big = 987_654_321_098_765
+    house.figures("einvoice", "C1", big, big, big, big, big, big, big, big, big)
+    house.figures("payment", "H1", big, big, big, big, big)
+    house.figures("telehealth", "H1", big, big, big, big, big)
+    with shown(browser, house, path, width, height) as page:
+        page.wait_for_function("document.fonts.status === 'loaded'")
+        out = page.evaluate(
+            "() => [...document.querySelectorAll('.big, .value, .tile > h2, .foot, .sum')]"
+            ".filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)"
+        )
+        assert out == []
+        assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+        assert page.evaluate("document.fonts.check('600 40px \"Be Vietnam Pro\"', 'Đủ')")
+
+
+def test_on_a_phone_the_tiles_stand_below_each_other(house: House, browser: Browser) -> None:
+    with shown(browser, house, width=390, height=844) as page:
+        boxes = [box.bounding_box() for box in page.locator(".tile").all()]
+        assert all(a and b and b["y"] >= a["y"] + a["height"] for a, b in zip(boxes, boxes[1:], strict=False))
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_every_panel_of_every_board_answers_the_reader(house: House) -> None:
+    with httpx.Client(base_url=house.server.url, timeout=20) as client:
+        boards = client.get("/api/boards").json()
+        assert [board["uid"] for board in boards] == ["ioc-overview", "ioc-einvoice", "ioc-payment", "ioc-telehealth"]
+        for board in boards:
+            for panel in client.get(f"/api/boards/{board['uid']}").json()["panels"]:
+                answer = client.get(f"/api/boards/{board['uid']}/panels/{panel['id']}")
+                assert answer.status_code == 200
+                assert "frames" in answer.json(), panel["title"]
+
+
+def test_a_period_can_be_asked_for(house: House) -> None:
+    asked = httpx.get(f"{house.server.url}/api/boards/ioc-overview/panels/1", params={"from": "2026-01-01", "to": "2026-01-02"}, timeout=20)
+    assert asked.json()["to"] - asked.json()["from"] == 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/boards/ioc-overview/panels/1?sql=select+1", 400),
+        ("/api/boards/ioc-overview/panels/1?from=now'%3B+drop+table+x--&to=now", 400),
+        ("/api/boards/ioc-overview/panels/1?from=now-9999y&to=now", 400),
+        ("/api/boards/ioc-overview/panels/999", 400),
+        ("/api/boards/..%2f..%2fpyproject/panels/1", 404),
+        ("/api/boards/nothing", 400),
+        ("/api/live?board=nothing", 400),
+        ("/api/live?board=ioc-overview&x=1", 400),
+        ("/d/nothing", 404),
+        ("/static/..%2fapp.py", 404),
+        ("/static/%2e%2e/%2e%2e/app.py", 404),
+        ("/vendor/..%2f..%2fpackage.json", 404),
+        ("/fonts/..%2fpackage.json", 404),
+    ],
+)
+def test_viewers_get_nothing_but_declared_panels(house: House, path: str, status: int) -> None:
+    answer = httpx.get(house.server.url + path, timeout=20)
+    assert answer.status_code == status
+    assert "select" not in answer.text.lower()
+
+
+def test_nothing_can_be_posted(house: House) -> None:
+    assert httpx.post(f"{house.server.url}/api/boards/ioc-overview/panels/1", json={"rawSql": "select 1"}).status_code == 405
+
+
+def test_every_answer_forbids_foreign_scripts(house: House) -> None:
+    for path in ("/d/ioc-overview", "/api/boards", "/static/wall.js", "/nothing"):
+        policy = httpx.get(house.server.url + path).headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+        assert "unsafe" not in policy
+
+
+def test_health_readiness_and_metrics_are_told(house: House) -> None:
+    assert httpx.get(f"{house.server.url}/healthz").text == "ok\n"
+    assert httpx.get(f"{house.server.url}/readyz").json() == {"ready": True, "database": True, "kafka": True}
+    assert "ioc_wall_query_seconds_count" in httpx.get(f"{house.server.url}/metrics").text
+
+
+def test_a_screen_that_reads_too_slowly_is_told_to_connect_again() -> None:
+    viewer = Viewer("ioc-overview")
+    assert all(viewer.give(b"wave") for _ in range(BACKLOG))
+    assert not viewer.give(b"wave")
+    assert [viewer.waiting.get_nowait(), viewer.waiting.get_nowait()] == [AGAIN, None]
+
+
+def test_the_queries_of_a_wave_do_not_grow_with_the_number_of_screens(house: House) -> None:
+    house.heard("einvoice", "tax-feed")
+    got: list[str] = []
+    ready, done = threading.Barrier(31), threading.Event()
+
+    def watch() -> None:
+        with httpx.stream("GET", f"{house.server.url}/api/live?board=ioc-overview", timeout=30) as stream:
+            first = True
+            for line in stream.iter_lines():
+                if line.startswith("data: ") and first:
+                    first = False
+                    ready.wait(30)
+                elif line.startswith("data: ") and '"panels":{"' in line:
+                    got.append(line)
+                    return
+                if done.is_set():
+                    return
+
+    watching = [threading.Thread(target=watch) for _ in range(30)]
+    for thread in watching:
+        thread.start()
+    ready.wait(30)
+    before = (_count(house, "ioc_wall_query_seconds_count"), _count(house, "ioc_wall_wave_seconds_count"))
+    house.figures("einvoice", "C9", 1, 1, 1, 0, 0, 0, 0, 100, 10)
+    house.touch("einvoice")
+    eventually(lambda: len(got) == 30, 20)
+    done.set()
+    for thread in watching:
+        thread.join(20)
+    queries = _count(house, "ioc_wall_query_seconds_count") - before[0]
+    waves = _count(house, "ioc_wall_wave_seconds_count") - before[1]
+    assert len(set(got)) == 1, "every screen gets the same bytes"
+    assert queries <= 14 * waves
+
+
+def _count(house: House, name: str) -> float:
+    text = httpx.get(f"{house.server.url}/metrics", timeout=20).text
+    return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(name + " "))
+
+
+def test_ioc_serve_says_where_it_is_and_ends_cleanly_with_screens_connected(house: House, settings: Settings) -> None:
+    where = settings.state_dir / "web.json"
+    where.unlink(missing_ok=True)
+    environment = {**os.environ, "IOC_STATE_DIR": str(settings.state_dir), "IOC_SPACE": SPACE}
+    program = subprocess.Popen(
+        [sys.executable, "-m", "deploy", "serve", "--port", "0"], env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        eventually(where.exists, 30)
+        url = json.loads(where.read_text())["url"]
+        with httpx.stream("GET", f"{url}/api/live?board=ioc-overview", timeout=30) as stream:
+            lines = stream.iter_lines()
+            next(line for line in lines if line.startswith("data: "))
+            begun = time.monotonic()
+            program.send_signal(signal.SIGTERM)
+            list(lines)
+        assert program.wait(15) == 0
+        assert time.monotonic() - begun < 8
+        assert program.stderr is not None
+        assert f"the wall is at {url}" in program.stderr.read()
+    finally:
+        program.kill()
+        program.wait()
+        if program.stderr is not None:
+            program.stderr.close()

@@ -1,0 +1,262 @@
+"""Webhooks on a real broker, over real HTTP."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import os
+import signal
+import threading
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+import httpx
+import pytest
+import uvicorn
+from aiokafka import AIOKafkaProducer
+from eventually import eventually
+from samples import CANARIES, item, signed
+from starlette.applications import Starlette
+from structlog.testing import capture_logs
+from topic import records
+
+from connectors import cursors, webhook
+from connectors.fuse import REJECTS_ALLOWED
+from connectors.pump import reset_fuse
+from deploy.embedded import kafka as embedded_kafka
+from deploy.embedded.topics import create_topics
+from streams import pseudonym
+from streams.brokers import aiokafka_options, kafka_python_options
+from streams.errors import Misconfigured
+from streams.settings import Settings, Source
+from streams.topics import topic
+
+SECRET = b"shared with the bank"
+BANKS = ("hdbank", "vnpay", "payos")
+UNITS = {"BV38001": "38001", "1234500038001": "38001"}
+
+
+@dataclass
+class Hooks:
+    """Our webhooks, served. One test's own topics."""
+
+    settings: Settings
+    bootstrap: str
+    client: httpx.Client
+
+    def sent(self, bank: str, number: int, secret: bytes = SECRET, **changes: Any) -> httpx.Response:
+        """The answer to one notice."""
+        return self.client.send(NOTICES[bank](f"{self.client.base_url}/hooks/bank-{bank}", number, secret, **changes))
+
+    def held(self, name: str) -> list[Any]:
+        return [json.loads(record.value) for record in records(self.bootstrap, topic(name, self.settings.space))]
+
+
+def hdbank(url: str, number: int, secret: bytes, **changes: Any) -> httpx.Request:
+    data, sign = signed(item(number, **changes), secret)
+    return httpx.Request("GET", url, params={"data": data, "sign": sign})
+
+
+def vnpay(url: str, number: int, secret: bytes, amount: str = "15000000") -> httpx.Request:
+    fields = {"vnp_Amount": amount, "vnp_BankCode": "NCB", "vnp_OrderInfo": CANARIES[0], "vnp_PayDate": "20261120090000"}
+    fields |= {"vnp_ResponseCode": "00", "vnp_TmnCode": "BV38001", "vnp_TransactionNo": str(14000000 + number), "vnp_TxnRef": str(number)}
+    text = "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in sorted(fields.items()))
+    fields["vnp_SecureHash"] = hmac.new(secret, text.encode(), hashlib.sha512).hexdigest()
+    return httpx.Request("GET", url + "?" + urlencode(fields))
+
+
+def payos(url: str, number: int, secret: bytes, amount: object = 150000) -> httpx.Request:
+    data = {"orderCode": number, "amount": amount, "description": CANARIES[0], "accountNumber": "1234500038001", "reference": f"PO{number}"}
+    data |= {"transactionDateTime": "2026-11-20 09:00:00", "code": "00", "desc": "ok"}
+    text = "&".join(f"{name}={data[name]}" for name in sorted(data))
+    notice = {"code": "00", "desc": "success", "success": True, "data": data}
+    notice["signature"] = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
+    return httpx.Request("POST", url, json=notice)
+
+
+NOTICES = {"hdbank": hdbank, "vnpay": vnpay, "payos": payos}
+CONFIRMED = {"hdbank": ("code", "00"), "vnpay": ("RspCode", "00"), "payos": ("success", True)}
+
+
+@pytest.fixture
+def hooks(settings: Settings, bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hooks]:
+    monkeypatch.setenv("BANK_SECRET", SECRET.decode())
+    sources = [source(f"bank-{bank}", bank) for bank in BANKS]
+    own = settings.model_copy(update={"space": f"hooks-{uuid.uuid4().hex[:8]}", "sources": tuple(sources)})
+    create_topics(own, bootstrap)
+    with served(own, bootstrap) as client:
+        yield Hooks(own, bootstrap, client)
+
+
+def source(name: str, bank: str, credential: str | None = "env:BANK_SECRET") -> Source:
+    return Source.model_validate(
+        {
+            "name": name,
+            "department": "payment",
+            "connector": "webhook",
+            "format": bank,
+            "credential": credential,
+            "units": {"BV38001": "38001"},
+        }
+    )
+
+
+@contextmanager
+def served(settings: Settings, bootstrap: str) -> Iterator[httpx.Client]:
+    """A client of a server that has nothing but the webhooks."""
+    keys, options = pseudonym.load(settings.state_dir), kafka_python_options(settings.kafka, bootstrap)
+    app = Starlette()
+
+    @asynccontextmanager
+    async def producing(_: Starlette) -> AsyncIterator[None]:
+        producer = AIOKafkaProducer(**webhook.producer_options(aiokafka_options(settings.kafka, bootstrap)))
+        await producer.start()
+        app.router.routes.extend(webhook.routes(settings, keys, producer, options))
+        yield
+        await producer.stop()
+
+    app.router.lifespan_context = producing
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", access_log=False))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    eventually(lambda: server.started, within_seconds=30)
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}", timeout=30, verify=False) as client:  # noqa: S501  # plain http: saves reading the CA files
+        yield client
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize("bank", BANKS)
+def test_a_notice_is_confirmed_in_the_banks_own_words_when_kafka_has_it(hooks: Hooks, bank: str) -> None:
+    answer = hooks.sent(bank, 1)
+    name, value = CONFIRMED[bank]
+    assert (answer.status_code, answer.json()[name]) == (200, value)
+    (event,) = hooks.held("payment")
+    assert (event["kind"], event["source"], event["status"], event["unit"]) == (bank, f"bank-{bank}", "paid", "38001")
+
+
+@pytest.mark.parametrize("bank", BANKS)
+def test_a_notice_sent_again_is_confirmed_again_with_the_same_identity(hooks: Hooks, bank: str) -> None:
+    for _ in range(3):
+        assert hooks.sent(bank, 1).status_code == 200
+    assert len({event["id"] for event in hooks.held("payment")}) == 1
+
+
+@pytest.mark.parametrize("bank", BANKS)
+def test_a_bad_signature_is_refused_kept_and_audited(hooks: Hooks, bank: str) -> None:
+    with capture_logs() as logs:
+        answer = hooks.sent(bank, 1, b"somebody else's")
+    status, code = {"hdbank": (200, "99"), "vnpay": (200, "97"), "payos": (401, False)}[bank]
+    assert (answer.status_code, answer.json()[CONFIRMED[bank][0]]) == (status, code)
+    (reject,) = hooks.held("rejects")
+    assert (reject["cause"], reject["source"], reject["department"]) == ("signature", f"bank-{bank}", "payment")
+    assert hooks.held("payment") == []
+    assert [line["sender"] for line in logs if "signature" in line["event"]] == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize("bank", BANKS)
+def test_a_signed_notice_that_cannot_be_understood_is_quarantined_and_confirmed(hooks: Hooks, bank: str) -> None:
+    answer = hooks.sent(bank, 1, amount="muoi dong")
+    assert answer.json()[CONFIRMED[bank][0]] == CONFIRMED[bank][1]
+    (reject,) = hooks.held("rejects")
+    assert reject["cause"] == "number"
+
+
+@pytest.mark.parametrize(
+    ("way", "asked"), [("GET", ""), ("GET", "?data=x"), ("GET", "?vnp_Amount=1"), ("POST", ""), ("POST", "{"), ("POST", "[]")]
+)
+@pytest.mark.parametrize("bank", BANKS)
+def test_rubbish_is_never_confirmed(hooks: Hooks, bank: str, way: str, asked: str) -> None:
+    url = f"/hooks/bank-{bank}"
+    answer = hooks.client.get(url + asked) if way == "GET" else hooks.client.post(url, content=asked)
+    assert answer.json()[CONFIRMED[bank][0]] != CONFIRMED[bank][1]
+    assert hooks.held("payment") == []
+
+
+def test_an_unsigned_item_is_never_taken_at_the_door(hooks: Hooks) -> None:
+    answer = hooks.client.post("/hooks/bank-hdbank", json=item(1))
+    assert answer.json()["code"] != "00"
+    assert hooks.held("payment") == []
+
+
+def test_a_hook_that_does_not_exist_is_not_found(hooks: Hooks) -> None:
+    assert hooks.client.get("/hooks/bank-other").status_code == 404
+    assert hooks.client.head("/hooks/bank-hdbank").status_code == 404
+
+
+def test_a_notice_that_is_too_large_is_refused(hooks: Hooks) -> None:
+    answer = hooks.client.post("/hooks/bank-payos", content=b" " * (webhook.NOTICE_LIMIT_BYTES + 1))
+    assert answer.status_code == 413
+
+
+def test_bad_signatures_do_not_stop_a_bank(hooks: Hooks) -> None:
+    for number in range(REJECTS_ALLOWED + 20):
+        hooks.sent("vnpay", number, b"somebody else's")
+    assert hooks.sent("vnpay", 1).json()["RspCode"] == "00"
+
+
+def test_a_flood_of_bad_signatures_does_not_fill_the_quarantine(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "FORGED_BURST", 5.0)
+    monkeypatch.setattr(webhook, "FORGED_PER_SECOND", 0.0)
+    answers = [hooks.sent("hdbank", number, b"somebody else's").status_code for number in range(9)]
+    assert answers == [200] * 5 + [429] * 4
+    assert len(hooks.held("rejects")) == 5
+    assert hooks.sent("hdbank", 1).json()["code"] == "00"
+
+
+def test_too_many_rejects_stop_a_hook_until_its_fuse_is_reset(hooks: Hooks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook, "FUSE_LOOK_SECONDS", 0.0)
+    for number in range(REJECTS_ALLOWED + 1):
+        assert hooks.sent("hdbank", number, amount="x").json()["code"] == "00"
+    assert hooks.sent("hdbank", 1).status_code == 503
+    assert hooks.sent("vnpay", 1).status_code == 200
+    options = kafka_python_options(hooks.settings.kafka, hooks.bootstrap)
+    with served(hooks.settings, hooks.bootstrap) as restarted:
+        assert Hooks(hooks.settings, hooks.bootstrap, restarted).sent("hdbank", 1).status_code == 503
+    reset_fuse(options, topic("cursors", hooks.settings.space), "bank-hdbank")
+    assert cursors.load(options, topic("cursors", hooks.settings.space), "bank-hdbank").blown_at_us is None
+    assert hooks.sent("hdbank", 1).status_code == 200
+
+
+def test_while_kafka_is_away_nothing_is_confirmed_and_afterwards_everything_is(
+    hooks: Hooks, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "WAIT_SECONDS", 0.5)
+    assert hooks.sent("payos", 1).status_code == 200
+    broker = embedded_kafka.pid_of(settings.state_dir.resolve())
+    assert broker is not None
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        for bank in BANKS:
+            answer = hooks.sent(bank, 2)
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"]
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    for bank in BANKS:
+        eventually(lambda bank=bank: hooks.sent(bank, 2).status_code == 200, within_seconds=30)
+    assert len({event["id"] for event in hooks.held("payment")}) == 4
+
+
+def test_names_and_numbers_of_people_reach_no_topic(hooks: Hooks) -> None:
+    for bank in BANKS:
+        hooks.sent(bank, 1)
+        hooks.sent(bank, 2, b"somebody else's")
+        hooks.sent(bank, 3, amount="x")
+    for name in ("payment", "rejects", "cursors"):
+        held = b"".join(record.value or b"" for record in records(hooks.bootstrap, topic(name, hooks.settings.space)))
+        assert not any(canary.encode() in held for canary in CANARIES)
+
+
+@pytest.mark.parametrize(("bank", "credential"), [("hdbank", None), ("tvan", "env:BANK_SECRET"), ("hdbank", "env:NOT_THERE")])
+def test_a_hook_that_could_not_check_anything_is_not_opened(
+    settings: Settings, parts: Any, monkeypatch: pytest.MonkeyPatch, bank: str, credential: str | None
+) -> None:
+    monkeypatch.setenv("BANK_SECRET", SECRET.decode())
+    wrong = settings.model_copy(update={"sources": (source("bank-wrong", bank, credential),)})
+    with pytest.raises(Misconfigured):
+        webhook.routes(wrong, pseudonym.load(settings.state_dir), None, {})  # type: ignore[arg-type]  # refused before it is used
