@@ -25,7 +25,7 @@ def load(options: Mapping[str, Any], topic: str, source: str) -> Place:
     Raises Retry when Kafka cannot be read.
     """
     try:
-        consumer = KafkaConsumer(**options, enable_auto_commit=False, group_id=None, bootstrap_timeout_ms=5_000)
+        consumer = KafkaConsumer(**options, enable_auto_commit=False, group_id=None, bootstrap_timeout_ms=10_000)
     except KafkaError as error:
         raise _away(error) from error
     try:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -62,7 +62,7 @@ def producer(options: Mapping[str, Any]) -> KafkaProducer:
         request_timeout_ms=120_000,
         delivery_timeout_ms=900_000,
         max_block_ms=30_000,
-        bootstrap_timeout_ms=5_000,
+        bootstrap_timeout_ms=10_000,
         reconnect_backoff_max_ms=1_000,
         allow_auto_create_topics=False,
         metrics_enabled=False,
@@ -287,5 +287,6 @@ class Pump:
     def _drop(self) -> None:
         """A producer whose send failed may have left gaps: what is not acknowledged is read and sent again by a new one."""
         if self._producer is not None:
-            self._producer.close(timeout=2)
+            with suppress(KafkaError):  # close() flushes first, and gives up loudly while Kafka is away
+                self._producer.close(timeout=2)
         self._producer, self._storing, self._stored = None, None, None

@@ -101,9 +101,9 @@ def tables(department: Department) -> list[sql.Composed]:
 
 def hypertables(department: Department) -> list[tuple[str, str, str]]:
     """(table, time column, chunk interval) of those that become hypertables."""
-    d = department.name
-    found = [(f"{d}_event", "event_time", "7 days"), (f"{d}_1m", "minute", "28 days")]
-    return [*found, (f"{d}_{department.histogram}_1m", "minute", "28 days")] if department.histogram else found
+    d, days = department.name, department.chunk_days
+    found = [(f"{d}_event", "event_time", f"{days} days"), (f"{d}_1m", "minute", f"{4 * days} days")]
+    return [*found, (f"{d}_{department.histogram}_1m", "minute", f"{4 * days} days")] if department.histogram else found
 
 
 def views(department: Department, space: str, board: str) -> list[sql.Composed]:

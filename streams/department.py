@@ -20,7 +20,7 @@ class Department:
     event: its contract. domain: whose pseudonym key (`pseudonym.DOMAINS`). late_after_seconds: known this long after its event time,
     an event is late. fresh_within_seconds: silent for longer, its figures are stale. subject(event): the partition key, so that all
     about one subject stays in order. measures: names of a count's numbers; additive. histogram: name of its spread, None for none.
-    distinct: figure that counts distinct members (or units, when `members` is false). life: its pure functions.
+    chunk_days: how many days of events one chunk of the table holds. distinct: figure that counts distinct members (or units, when `members` is false). life: its pure functions.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Department:
     life: Life
     distinct: str
     members: bool = False
+    chunk_days: int = 7
     histogram: str | None = None
     finish: Callable[[Mapping[str, int]], Mapping[str, int]] = dict
 

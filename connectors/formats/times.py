@@ -6,7 +6,7 @@ from streams.errors import Reject
 from streams.event import DAY_US, VIETNAM, micros
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
-_EARLIEST_US = micros(datetime(2015, 1, 1, tzinfo=VIETNAM))
+_EARLIEST_US = micros(datetime(1920, 1, 1, tzinfo=VIETNAM))
 
 
 def instant(text: str) -> int | None:
@@ -44,14 +44,14 @@ def fhir(text: str) -> int | None:
 
 
 def not_too_old(us: int, what: str) -> int:
-    """`us` itself. Raises Reject `time_out_of_range` before 2015."""
+    """`us` itself. Raises Reject `time_out_of_range` before 1920: hospitals hand over old histories, nobody a century of them."""
     if us < _EARLIEST_US:
-        raise Reject("time_out_of_range", f"{what} lies before 2015")
+        raise Reject("time_out_of_range", f"{what} lies before 1920")
     return us
 
 
 def in_range(us: int, known_at_us: int, what: str) -> int:
-    """`us` itself. Raises Reject `time_out_of_range` before 2015 or more than a day after the record arrived."""
+    """`us` itself. Raises Reject `time_out_of_range` before 1920 or more than a day after the record arrived."""
     not_too_old(us, what)
     if us > known_at_us + DAY_US:
         raise Reject("time_out_of_range", f"{what} lies more than a day after the record arrived")

@@ -69,5 +69,6 @@ DEPARTMENT = Department(
     subject=lambda event: event.transaction,
     measures=("receipts", "paid_vnd", "mismatched", "failed", "unknown"),
     distinct="hospitals",
+    chunk_days=28,
     life=Life(states={"receipt": ReceiptState}, tell=_tell, merge=_merge, counts=_counts),
 )

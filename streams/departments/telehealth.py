@@ -79,6 +79,7 @@ DEPARTMENT = Department(
     subject=lambda event: event.session,
     measures=("sessions", "finished", "cancelled", "seconds", "not_telehealth"),
     distinct="sites",
+    chunk_days=364,
     finish=lambda sums: {
         ("minutes" if name == "seconds" else name): (value // 60 if name == "seconds" else value) for name, value in sums.items()
     },
