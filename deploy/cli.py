@@ -1,5 +1,6 @@
 """The `ioc` command: one Typer app, one file per command in commands/."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -40,16 +41,23 @@ def _common(
     console.configure_logging(verbose)
 
 
-def _register() -> None:
-    from deploy.commands import boards, demo, figures, parts, pull, quarantine, serve, units, work
+COMMANDS = {
+    "parts": ("up", "down", "doctor"), "demo": ("demo",), "pull": ("pull",), "work": ("work",), "serve": ("serve",), "figures": ("figures", "ledger"),
+    "quarantine": ("quarantine",), "units": ("units",), "boards": ("boards",),
+}  # fmt: skip
 
-    for module in (parts, demo, pull, work, serve, figures, quarantine, units, boards):
-        module.register(app)
+
+def _register(arguments: list[str]) -> None:
+    """Register the command that was asked for; all of them when help is wanted, since importing all takes a second."""
+    asked = {word for word in arguments if not word.startswith("-")}
+    chosen = [module for module, names in COMMANDS.items() if asked & {*names}]
+    for module in chosen or COMMANDS:
+        importlib.import_module(f"deploy.commands.{module}").register(app)
 
 
 def main() -> None:
     """Run `ioc`; every error becomes one sentence of what is wrong, one of what to do, and an exit code (doors.md)."""
-    _register()
+    _register(sys.argv[1:])
     try:
         code = app(standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):

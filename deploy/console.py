@@ -6,17 +6,20 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import stamina
 import structlog
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from streams.errors import IocError, Misconfigured, Retry
 from streams.event import VIETNAM
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of stdout, for scripts.")]
 
 people = Console(stderr=True, highlight=False)
 answer = Console(highlight=False, width=None if sys.stdout.isatty() else 200)

@@ -16,9 +16,9 @@ from rich.live import Live
 from rich.table import Table
 
 from deploy import console, fleet
-from deploy.commands.figures import Json
 from deploy.commands.parts import bring_up
 from deploy.commands.units import load_sellers
+from deploy.console import Json
 from deploy.embedded import parts
 from deploy.embedded.processes import free_port
 from deploy.fleet import Fleet
@@ -30,6 +30,7 @@ from streams.department import NAMES
 from streams.settings import Settings
 
 DRAIN_SECONDS = 120.0
+RETRY_SCALE = "0.05"  # of the banks' curve: eight deliveries in 100 seconds instead of 33 minutes
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +78,7 @@ class Demo:
         self.wall = ""
         self._rate, self._seed, self._faults, self._started = rate, seed, faults, started
         self._state_dir = chosen.state_dir.resolve()
-        self._ports = fleet.choose_ports([*fleet.SIMULATORS])
+        self.ports = fleet.choose_ports([*fleet.SIMULATORS])
         self._web_port = free_port(chosen.web.port or 8080)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
         for old in [*self.folder.glob("truth-*.jsonl"), *self.folder.glob("logs/*.log")]:
@@ -89,12 +90,13 @@ class Demo:
 
     def up(self) -> None:
         """Start everything, in the order in which it is needed; back when the first figure stands in the database."""
-        self._start_simulators()
+        self._start_simulators("tax", "telehealth")
         found = parts.ensure(self.settings, console.say)
         forget_demo(self.settings, found)
         bring_up(self.settings, lambda words: None)
+        self._start_simulators("banks")  # not sooner: a bank gives a notice up when nobody answers for long
         self.fleet.start("worker", "deploy", "work")
-        fleet.write_configuration(self._config, self._ports, self._web_port, json.loads(self._ask("banks", "/units.json")))
+        fleet.write_configuration(self._config, self.ports, self._web_port, json.loads(self._ask("banks", "/units.json")))
         self.fleet.start("pull-tax-feed", "deploy", "pull", "tax-feed")
         self.fleet.start("wall", "deploy", "serve")
         registry = self.folder / "registry.csv"
@@ -123,9 +125,13 @@ class Demo:
         """Stop issuing, let everything arrive, compare."""
         console.say("the departments stop issuing; waiting until all has arrived")
         for name in fleet.SIMULATORS:
-            httpx.post(f"http://127.0.0.1:{self._ports[name]}/control/stop", timeout=30)
-        settled = Settled(self.settings, [self._ports[name] for name in fleet.SIMULATORS])
-        settled.wait(DRAIN_SECONDS)
+            httpx.post(f"http://127.0.0.1:{self.ports[name]}/control/stop", timeout=30)
+        Settled(self.settings, [self.ports[name] for name in fleet.SIMULATORS]).wait(DRAIN_SECONDS)
+        return self.compare()
+
+    def compare(self) -> dict[str, Any]:
+        """What the database says against what the departments sent, as it stands now."""
+        settled = Settled(self.settings, [])
         figures = settled.figures()
         keys = json.loads((self._state_dir / "secrets" / "keys.json").read_text())
         report = judge.judge(self.truth, figures, settled.ids(), keys)
@@ -157,13 +163,14 @@ class Demo:
         self.fleet.end()
         parts.stop(self.settings)
 
-    def _start_simulators(self) -> None:
-        console.say(f"starting the departments' systems: {self._rate:g} events/s, seed {self._seed}, faults x {self._faults:g}")
+    def _start_simulators(self, *names: str) -> None:
+        console.say(f"starting {', '.join(names)}: {self._rate:g} events/s in all, seed {self._seed}, faults x {self._faults:g}")
         secrets = fleet.write_secrets(self.folder)
-        for name, path in zip(fleet.SIMULATORS, self.truth, strict=True):
-            more = ["--webhooks", f"http://127.0.0.1:{self._web_port}", "--retry-scale", "0.01"] if name == "banks" else []
+        for name in names:
+            path = self.folder / f"truth-{name}.jsonl"
+            more = ["--webhooks", f"http://127.0.0.1:{self._web_port}", "--retry-scale", RETRY_SCALE] if name == "banks" else []
             self.fleet.start(
-                name, "deploy.simulators", name, "--port", str(self._ports[name]), "--seed", str(self._seed), "--rate",
+                name, "deploy.simulators", name, "--port", str(self.ports[name]), "--seed", str(self._seed), "--rate",
                 str(self._rate * fleet.SHARE[name]), "--faults", str(self._faults), "--truth", str(path), "--secret", str(secrets[name]), *more,
             )  # fmt: skip
 

@@ -9,6 +9,7 @@ import psycopg
 import typer
 
 from deploy import console
+from deploy.console import Json
 from sinks import figures as read
 from sinks.roles import ingest_dsn
 from streams import settings
@@ -16,7 +17,6 @@ from streams.department import department
 from streams.errors import Retry
 from streams.settings import Settings
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of stdout, for scripts.")]
 From = Annotated[str | None, typer.Option("--from", help="2026-11-22, 2026-11-22T09:00, yesterday, -2h.", metavar="TIME")]
 To = Annotated[str | None, typer.Option("--to", help="As --from; not included.", metavar="TIME")]
 

@@ -6,6 +6,7 @@ import typer
 
 from deploy import console, doctor
 from deploy.commands.units import load_defaults
+from deploy.console import Json
 from deploy.embedded import parts
 from deploy.embedded.parts import Parts
 from deploy.embedded.places import Say
@@ -13,8 +14,6 @@ from deploy.embedded.topics import create_topics
 from sinks.migrations import migrate
 from streams import settings
 from streams.settings import Settings
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
 def register(app: typer.Typer) -> None:

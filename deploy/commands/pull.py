@@ -17,7 +17,7 @@ from connectors.connector import connect
 from connectors.intake import intake
 from connectors.pump import Tally
 from deploy import console
-from deploy.commands.figures import Json
+from deploy.console import Json
 from deploy.embedded import parts
 from streams import pseudonym, settings
 from streams.brokers import kafka_python_options

@@ -8,7 +8,8 @@ from psycopg.rows import dict_row
 
 from connectors.retry import produce_again
 from deploy import console
-from deploy.commands.figures import Json, connect
+from deploy.commands.figures import connect
+from deploy.console import Json
 from deploy.embedded import parts
 from sinks.migrations import schema
 from streams import pseudonym, settings

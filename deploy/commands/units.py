@@ -10,7 +10,8 @@ from psycopg.rows import dict_row
 
 from connectors.formats.mst import normal
 from deploy import console
-from deploy.commands.figures import Json, connect
+from deploy.commands.figures import connect
+from deploy.console import Json
 from sinks import units
 from sinks.lives import Figures
 from sinks.migrations import schema
