@@ -106,6 +106,8 @@ def finish(panel: Any, **wall: object) -> Panel:
     made = _plain(panel.datasource(model.DataSourceRef(type_val=SOURCE["type"], uid=SOURCE["uid"])).build())
     for gone in ("repeatDirection", "gridPos", "id"):
         made.pop(gone, None)
+    for link in made.get("links", []):
+        link.pop("placement", None)  # newer than Grafana 12.2
     told = {key: value for key, value in wall.items() if value is not None}
     if told:
         made["options"] = {**made.get("options", {}), "ioc": told}

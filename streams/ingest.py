@@ -6,6 +6,8 @@ went wrong, it seeks to where the database stands. While one batch is being writ
 
 import asyncio
 import contextlib
+import gc
+import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -67,6 +69,7 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
 
     async def on_start(self) -> None:
         """Join the group."""
+        _share_the_processor()
         timeout_ms = round(self._settings.worker.session_timeout_seconds * 1000)
         self._consumer = AIOKafkaConsumer(
             **aiokafka_options(self._settings.kafka, self._bootstrap),
@@ -198,3 +201,12 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         if not self._away:
             self._away = True
             log.warning(sentence)
+
+
+def _share_the_processor() -> None:
+    """Events are short-lived and hold no cycles: with its defaults the collector walks all of them again and again, for a third of the
+    time. And a thread that computes gives way to the one that reads Kafka at once, not after the default 5 ms each time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    sys.setswitchinterval(0.0005)

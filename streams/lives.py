@@ -8,6 +8,7 @@ between what a subject counted for before and what it counts for now.
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import add, neg
 from typing import Any, NamedTuple
 
 MINUTE_US = 60_000_000
@@ -70,12 +71,9 @@ class Changes:
     def move(self, count: Count, known_us: int, sign: int) -> None:
         """Add (+1) or take out (-1) what a subject counts for, as it became known at `known_us`."""
         cell = (count.minute_us, known_us - known_us % MINUTE_US, count.unit, count.kind)
+        measures = count.measures if sign > 0 else [*map(neg, count.measures)]
         held = self.cells.get(cell)
-        if held is None:
-            self.cells[cell] = [sign * measure for measure in count.measures]
-        else:
-            for i, measure in enumerate(count.measures):
-                held[i] += sign * measure
+        self.cells[cell] = [*measures] if held is None else [*map(add, held, measures)]
         if count.spread is not None:
             self.spreads[cell, bound(count.spread)] += sign
 
@@ -89,8 +87,8 @@ def advance(life: Life, events: Iterable[Any], units: Mapping[str, str], load: L
     before: dict[Subject, Any] = {}
     inbox: dict[Subject, list[tuple[int, Any]]] = defaultdict(list)
     for event in events:
-        for told in life.tell(event):
-            inbox[told.subject].append((told.known_us, told.fact))
+        for subject, known_us, fact in life.tell(event):
+            inbox[subject].append((known_us, fact))
         count = life.also(event, units)
         if count is not None:
             changes.move(count, event.known_at_us, 1)
@@ -103,8 +101,8 @@ def advance(life: Life, events: Iterable[Any], units: Mapping[str, str], load: L
             if new == old:
                 continue
             changes.states[subject] = new
-            for told in life.follows(subject, new):
-                outbox[told.subject].append((told.known_us, told.fact))
+            for other, known_us, fact in life.follows(subject, new):
+                outbox[other].append((known_us, fact))
         inbox = outbox
     _recount(changes, before, life, units)
     return changes

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 
 from grafana.macros import expand, period
-from grafana.wall import metrics, state
+from grafana.wall import state
 from grafana.wall.library import Board, Target
 from grafana.wall.reader import Reader
+from streams import metrics
 from streams.errors import IocError, Retry
 
 AT_MOST_EVERY_SECONDS = 0.5
@@ -54,6 +55,7 @@ class Hub:
         self._read_at: dict[str, float] = {}
         self._woken = asyncio.Event()
         self._one_wave = asyncio.Lock()
+        self._one_opening = asyncio.Lock()
         self._departments: dict[str, Any] = {}
         self._newest: int | None = None
         self._lag_seconds: float | None = None
@@ -62,7 +64,7 @@ class Hub:
 
     def wake(self) -> None:
         """Something was committed: the next wave starts as soon as the last one is half a second old."""
-        metrics.TOUCHES.inc()
+        metrics.WALL_TOUCHES.inc()
         self._woken.set()
 
     async def run(self) -> None:
@@ -76,7 +78,7 @@ class Hub:
             except TimeoutError:
                 pass
             self._woken.clear()
-            metrics.WAVES.labels(cause).inc()
+            metrics.WALL_WAVES.labels(cause).inc()
             await self.wave({viewer.board for viewer in self._viewers}, touched=cause == "touch")
             await asyncio.sleep(max(0.0, begun + AT_MOST_EVERY_SECONDS - time.monotonic()))
 
@@ -89,11 +91,11 @@ class Hub:
     async def wave(self, uids: set[str], touched: bool = False) -> None:
         """Read what these boards show and push what changed to their screens."""
         async with self._one_wave:
-            with metrics.WAVE_SECONDS.time():
+            with metrics.WALL_WAVE_SECONDS.time():
                 await self._hear(touched)
                 answers: dict[str, asyncio.Task[dict[str, Any]]] = {}
                 now = datetime.now(UTC)
-                pairs = [(uid, panel) for uid in sorted(uids) for panel in self._boards[uid].panels]
+                pairs = [(uid, panel) for uid in sorted(uids) for panel in self._boards[uid].panels if self.database]
                 found = await asyncio.gather(*(self._panel(self._boards[uid], panel, now, answers) for uid, panel in pairs))
             changed: dict[str, dict[int, bytes]] = {uid: {} for uid in uids}
             for (uid, panel), data in zip(pairs, found, strict=True):
@@ -161,7 +163,7 @@ class Hub:
             if viewer.board not in messages:
                 messages[viewer.board] = self._message(changed.get(viewer.board, {}))
             if not viewer.give(messages[viewer.board]):
-                metrics.DROPPED.inc()
+                metrics.WALL_DROPPED.inc()
                 self.leave(viewer)
 
     async def join(self, uid: str) -> Viewer:
@@ -172,13 +174,13 @@ class Hub:
         viewer = Viewer(uid)
         viewer.give(self._message(self._shown.get(uid, {})))
         self._viewers.add(viewer)
-        metrics.VIEWERS.labels(uid).inc()
+        metrics.WALL_VIEWERS.labels(uid).inc()
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
         if viewer in self._viewers:
             self._viewers.discard(viewer)
-            metrics.VIEWERS.labels(viewer.board).dec()
+            metrics.WALL_VIEWERS.labels(viewer.board).dec()
 
     def close(self) -> None:
         """End every stream; screens reconnect by themselves."""
@@ -188,8 +190,9 @@ class Hub:
 
     async def fresh(self, uid: str) -> dict[int, bytes]:
         """What the board shows, read again when nobody looked at it in the last wave or two."""
-        if time.monotonic() - self._read_at.get(uid, -1e9) > 2 * AT_MOST_EVERY_SECONDS:
-            await self.wave({uid})
+        async with self._one_opening:  # a hundred screens that open a board at once cause one wave
+            if time.monotonic() - self._read_at.get(uid, -1e9) > 2 * AT_MOST_EVERY_SECONDS:
+                await self.wave({uid})
         return self._shown.get(uid, {})
 
 

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from grafana.wall import metrics
+from streams import metrics
 from streams.errors import Misconfigured, Retry
 
 Columns = dict[str, list[Any]]
@@ -52,15 +52,15 @@ class Reader:
                 rows = await cursor.fetchall()
                 described = cursor.description or []
         except PoolTimeout as error:
-            metrics.FAILED.inc()
+            metrics.WALL_QUERY_FAILURES.inc()
             raise Retry("the database cannot be reached", "start it, or wait until it is back") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            metrics.FAILED.inc()
+            metrics.WALL_QUERY_FAILURES.inc()
             raise Retry("the database is away or the question takes too long", "wait, or look at the panel's query") from error
         except psycopg.Error as error:
-            metrics.FAILED.inc()
+            metrics.WALL_QUERY_FAILURES.inc()
             raise Misconfigured(f"a panel's query does not work: {error.diag.message_primary}", "run `ioc boards test`") from error
-        metrics.QUERY_SECONDS.observe(time.perf_counter() - begun)
+        metrics.WALL_QUERY_SECONDS.observe(time.perf_counter() - begun)
         fields = [{"name": column.name, "type": _type(column.type_code)} for column in described]
         return {"fields": fields, "columns": [[_plain(row[i]) for row in rows] for i in range(len(fields))]}
 

@@ -25,11 +25,12 @@ export function variable(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-/** Shrinks the element's font, at most to `least` of it, until its content fits its width. */
-export function fit(element, least = 0.42) {
+/** Shrinks the element's font, at most to `least` of it, until its content fits its width; parts of it may not shrink, so look again. */
+export function fit(element, least = 0.36) {
   element.style.fontSize = "";
-  const room = element.clientWidth, needed = element.scrollWidth;
-  if (needed <= room || room === 0) return;
-  const size = parseFloat(getComputedStyle(element).fontSize);
-  element.style.fontSize = `${Math.max(least, (room / needed) * 0.98) * size}px`;
+  const whole = parseFloat(getComputedStyle(element).fontSize);
+  for (let size = whole, tries = 0; tries < 5 && element.scrollWidth > element.clientWidth && element.clientWidth; tries++) {
+    size = Math.max(least * whole, size * (element.clientWidth / element.scrollWidth) * 0.97);
+    element.style.fontSize = `${size}px`;
+  }
 }

@@ -93,7 +93,7 @@ function several(body, panel, data, shown) {
     return top;
   });
   body.replaceChildren(grid, ...balance(panel, data));
-  values.forEach((value) => fit(value, 0.6));
+  values.forEach((value) => fit(value));
 }
 
 /** The ledger's sentence: nhận = đúng giờ + muộn + trùng + xung đột + giữ lại. */
