@@ -124,7 +124,7 @@ class Banks:
         push = Push(status.bank, notice(status, self.secret), hopeless=status.twist in ("signature", "number"))
         if status.twist == "":
             self._fates[which] = []
-            push.ended = lambda taken: self._ended(which, taken)
+            push.ended = lambda taken: self._ended(status, taken)
         elif not push.hopeless:
             if which not in self._fates:  # the first was given up: nothing may come before it
                 return
@@ -134,12 +134,18 @@ class Banks:
                 return
         self.pushing.add(push)
 
-    def _ended(self, which: Which, taken: bool) -> None:
+    def _ended(self, status: Status, taken: bool) -> None:
+        """A first notice was confirmed: what repeats or contradicts it may follow. Or it was given up: only the list may still have it."""
+        which = (status.transaction, status.status)
         waiting = self._fates.pop(which) or []
-        if taken:
-            self._fates[which] = None
-            for push in waiting:
-                self.pushing.add(push)
+        if not taken:
+            self.truth.add(
+                {"what": "given_up", "system": "banks", "bank": status.bank, "transactionId": status.transaction, "status": status.status}
+            )
+            return
+        self._fates[which] = None
+        for push in waiting:
+            self.pushing.add(push)
 
     async def _units(self, request: Request) -> Response:
         return JSONResponse(hospitals.units())

@@ -19,7 +19,7 @@ class Message:
     id: str
     kind: str
     event_us: int
-    parts: tuple[str, ...]
+    parts: tuple[bytes, ...]
     truth: dict[str, object]
 
 
@@ -46,14 +46,20 @@ class Envelope:
             f"<MTDiep>{self.id}</MTDiep>{asked}{tail}</TTChung>"
         )
 
-    def message(self, event_us: int, body: Sequence[str], told: dict[str, object]) -> Message:
+    def message(self, event_us: int, body: Sequence[bytes | str], told: dict[str, object]) -> Message:
         """The message with that body; `told` beside what the envelope says is its truth."""
         truth: dict[str, object] = {"MTDiep": self.id, "MLTDiep": self.kind, "time": stamp(event_us)}
         if self.question:
             truth["MTDTChieu"] = self.question
         if self.mst:
             truth["MST"] = self.mst
-        return Message(self.id, self.kind, event_us, (self.text(), *body, "</TDiep>"), truth | told)
+        return Message(
+            self.id,
+            self.kind,
+            event_us,
+            tuple(part if isinstance(part, bytes) else part.encode() for part in (self.text(), *body, "</TDiep>")),
+            truth | told,
+        )
 
 
 class Office:

@@ -11,7 +11,7 @@ from deploy.simulators.faults import Faults
 from deploy.simulators.invoices import signature_parts
 from deploy.simulators.sellers import Seller
 
-AMOUNT = re.compile(r"(<TgTTTBSo>\s*-?)(\d)")
+AMOUNT = re.compile(rb"(<TgTTTBSo>\s*-?)(\d)")
 LEGACY = ("Hóa".encode(), "Hóa".encode("latin-1"))
 
 
@@ -22,7 +22,7 @@ class Delivery:
     told: its line for the truth; None once that is written.
     """
 
-    parts: tuple[str, ...]
+    parts: tuple[bytes, ...]
     twist: str
     salt: float
     told: dict[str, object] | None
@@ -66,8 +66,8 @@ class Feed:
 
     def _how(self, message: Message) -> str:
         """A way to be corrupt that this message's text has room for."""
-        text = "".join(message.parts)
-        ways = ["cut"] + ["encoding"] * ("Hóa" in text) + ["number"] * (AMOUNT.search(text) is not None)
+        text = b"".join(message.parts)
+        ways = ["cut"] + ["encoding"] * (LEGACY[0] in text) + ["number"] * (AMOUNT.search(text) is not None)
         return self._random.choice(ways)
 
     def _later(self) -> int:
@@ -78,30 +78,29 @@ class Printer:
     """Turns deliveries into the bytes that are sent."""
 
     def __init__(self, seed: int) -> None:
-        self._begin, self._middle, self._end = signature_parts(seed)
+        self._begin, self._middle, self._end = (part.encode() for part in signature_parts(seed))
 
     def print(self, delivery: Delivery) -> bytes:
         """The same bytes whenever the same delivery is asked for."""
-        text = "".join(delivery.parts).replace("\1", self._begin).replace("\2", self._middle).replace("\3", self._end)
+        whole = b"".join(delivery.parts).replace(b"\1", self._begin).replace(b"\2", self._middle).replace(b"\3", self._end)
         match delivery.twist:
             case "resaved":
-                return text.replace("><", ">\r\n  <").encode()
+                return whole.replace(b"><", b">\r\n  <")
             case "conflict":
-                return _contradict(text).encode()
+                return _contradict(whole)
             case "number":
-                return AMOUNT.sub(r"\g<1>mười \2", text).encode()
+                return AMOUNT.sub(rb"\g<1>" + "mười ".encode() + rb"\2", whole)
             case "encoding":
-                return text.encode().replace(*LEGACY)
+                return whole.replace(*LEGACY)
             case "cut":
-                whole = text.encode()
                 return whole[: int(len(whole) * delivery.salt)]
-        return text.encode()
+        return whole
 
 
-def _contradict(text: str) -> str:
+def _contradict(whole: bytes) -> bytes:
     """The same MTDiep, another content: another amount, else another remark."""
-    changed, count = AMOUNT.subn(r"\g<1>9\2", text, count=1)
-    return changed if count else text.replace("</DLieu>", "<GChu>Gửi lại</GChu></DLieu>", 1)
+    changed, count = AMOUNT.subn(rb"\g<1>9\2", whole, count=1)
+    return changed if count else whole.replace(b"</DLieu>", "<GChu>Gửi lại</GChu></DLieu>".encode(), 1)
 
 
 def arrived(told: dict[str, object], now_us: int) -> dict[str, object]:

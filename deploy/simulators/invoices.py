@@ -67,20 +67,21 @@ class Invoice:
     seller: Seller
     key: Key
     day: int
-    head: str
+    head: bytes
     signed_us: int | None
     code: str
     truth: Mapping[str, object]
 
-    def plain(self) -> tuple[str, ...]:
+    def plain(self) -> tuple[bytes, ...]:
         """The document as the seller sends it, in parts. \\1 .. \\3 stand for the constant parts of a signature."""
         code = f'<MCCQT Id="m{self.key.number}">{self.code}</MCCQT>' if self.code else ""
-        return self.head, f"{code}<DSCKS>{self._signature()}</DSCKS></HDon>"
+        return self.head, f"{code}<DSCKS>{self._signature()}</DSCKS></HDon>".encode()
 
-    def coded(self, code: str, coded_us: int) -> tuple[str, ...]:
+    def coded(self, code: str, coded_us: int) -> tuple[bytes, ...]:
         """The document as the tax office gives it back, in parts."""
         mark = f'<MCCQT Id="m{self.key.number}">{code}</MCCQT>'
-        return self.head, f"{mark}<DSCKS>{self._signature()}<CQT>\1CỤC THUẾ\2{stamp(coded_us)}\3</CQT></DSCKS></HDon>"
+        signed = f"<CQT>\1CỤC THUẾ\2{stamp(coded_us)}\3</CQT>"
+        return self.head, f"{mark}<DSCKS>{self._signature()}{signed}</DSCKS></HDon>".encode()
 
     def _signature(self) -> str:
         if self.signed_us is None:
@@ -116,7 +117,7 @@ class Desk:
             seller,
             key,
             day,
-            self._head(seller, key, day, link, paid),
+            self._head(seller, key, day, link, paid).encode(),
             None if at_till else signed_us,
             code,
             _told(seller, key, day, link, paid),

@@ -31,11 +31,13 @@ def facts(lines: Iterable[BankLine]) -> Iterator[Fact]:
 
 
 def ids(lines: Iterable[BankLine]) -> tuple[set[str], set[str]]:
-    """Statuses that were pushed, and the last one of each transaction, must have arrived; a passing one that only the list showed may."""
-    held = [line for line in lines if line.what == "fact"]
-    last = {(line.bank, line.transactionId): line for line in held}
-    required = {_id(line) for line in held if line.way == "push"} | {_id(line) for line in last.values()}
-    return required, {_id(line) for line in held}
+    """The last status of each transaction must have arrived, for the list has it; a passing one when its notice was confirmed."""
+    told = list(lines)
+    held = [line for line in told if line.what == "fact"]
+    given_up = {_id(line) for line in told if line.what == "given_up"}
+    last = {(line.bank, line.transactionId): _id(line) for line in held}
+    pushed = {_id(line) for line in held if line.way == "push"}
+    return (pushed - given_up) | set(last.values()), {_id(line) for line in held}
 
 
 def _id(line: BankLine) -> str:

@@ -17,11 +17,12 @@ from deploy.simulators.truth import Truth
 
 HISTORY_CHAINS_A_DAY = 950
 MOST_ITEMS = 1_000
+KEPT_ITEMS = 100_000
 
 
 @dataclass
 class Tax:
-    """The feed as a `System`: an ever longer list of deliveries, read from a position on."""
+    """The feed as a `System`: an ever longer list of deliveries, read from a position on. Of what was read it keeps the last KEPT_ITEMS."""
 
     schedule: Schedule[Delivery]
     truth: Truth
@@ -32,6 +33,7 @@ class Tax:
     _taken: list[Delivery] = field(default_factory=list)
     _issued: int = 0
     _read: int = 0
+    _dropped: int = 0
 
     def take(self, now: int) -> bool:
         """As `System.take`."""
@@ -48,12 +50,15 @@ class Tax:
         """As `System.show`."""
         self._shown += self._taken
         self._taken = []
+        if len(self._shown) > 2 * KEPT_ITEMS:
+            over = max(0, min(self._read - self._dropped, len(self._shown) - KEPT_ITEMS))
+            del self._shown[:over]
+            self._dropped += over
 
     def state(self) -> State:
         """As `System.state`."""
-        return State(
-            self._issued, self._read, self.stopped and not self._taken and self._read >= len(self._shown), len(self._shown) - self._read
-        )
+        pending = self._dropped + len(self._shown) - self._read
+        return State(self._issued, self._read, self.stopped and not self._taken and pending == 0, pending)
 
     def stop(self) -> None:
         """Issue nothing more."""
@@ -68,16 +73,20 @@ class Tax:
         asked = request.query_params
         after = _position(asked.get("after", ""))
         limit = asked.get("limit", "100")
-        if after is None or after > len(self._shown) or not limit.isdigit():
+        end = self._dropped + len(self._shown)
+        if after is None or after > end or not limit.isdigit():
             return Response("after hoặc limit không hợp lệ", 400)
-        first = max(0, after - request.scope["shift"]) if after < len(self._shown) else after
-        last = min(len(self._shown), after + max(1, min(int(limit), MOST_ITEMS)))
+        if after < self._dropped:
+            return Response("không còn lưu", 410)
+        first = max(self._dropped, after - request.scope["shift"]) if after < end else after
+        last = min(end, after + max(1, min(int(limit), MOST_ITEMS)))
         tag = f'"{after}-{last}"'
         if first == last and request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers={"ETag": tag})
-        items = [{"content": base64.b64encode(self.printer.print(delivery)).decode()} for delivery in self._shown[first:last]]
+        page = self._shown[first - self._dropped : last - self._dropped]
+        items = [{"content": base64.b64encode(self.printer.print(delivery)).decode()} for delivery in page]
         request.scope["delivered"] = lambda: self._delivered(last)
-        body = orjson.dumps({"items": items, "next": _token(last), "more": last < len(self._shown)})
+        body = orjson.dumps({"items": items, "next": _token(last), "more": last < end})
         return Response(body, media_type="application/json", headers={"ETag": tag})
 
     def _delivered(self, last: int) -> None:

@@ -46,6 +46,7 @@ class Telehealth:
     _issued: int = 0
     _placed: int = 0
     _delivered: int = 0
+    _hidden: int = 0
 
     def take(self, now: int) -> bool:
         """As `System.take`."""
@@ -65,7 +66,11 @@ class Telehealth:
             insort(self._log, _Entry(version.updated_us // 1_000, self._placed, version))
             if version.whole:
                 self._current[version.id] = max(version.number, self._current.get(version.id, 0))
+                self._hidden += version.number > 1
         self._taken = []
+        if self._hidden > len(self._log) // 2:
+            self._log = [entry for entry in self._log if self._is_shown(entry)]
+            self._hidden = 0
 
     def state(self) -> State:
         """As `System.state`."""
