@@ -19,6 +19,7 @@ from streams.settings import Source
 
 STAMP = "%Y%m%d%H%M%S"  # UTC (HDBank QR contract 1.0.3)
 PAGES_LIMIT = 20_000
+DEEP_PART = 4
 
 
 class _Signed(msgspec.Struct):
@@ -39,9 +40,9 @@ class _Times(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Query:
-    """The list of one bank. reach_back_seconds: each reading starts this long before the last one began, so that a transaction may
-    change or appear late by as much; it must be longer than the bank's retries (SePay: 33 minutes). first_reach_seconds: how far the
-    very first reading goes back.
+    """The list of one bank. Each reading starts before the last one began, so that a transaction may change or appear late:
+    overlap_seconds before, and every DEEP_PART of reach_back_seconds by all of these, which must be longer than the bank's retries (SePay:
+    33 minutes). first_reach_seconds: how far the very first reading goes back.
 
     Newest first, pages shift while they are read: new records push old ones to later pages, so reading on meets repeats, never
     gaps. Therefore the cursor moves only when the whole window was read.
@@ -49,16 +50,19 @@ class Query:
 
     web: Web
     secret: bytes = field(repr=False)
+    overlap_seconds: int = 120
     reach_back_seconds: int = 3600
     first_reach_seconds: int = 7 * 86400
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _recent: Recent = field(default_factory=Recent, repr=False)
+    _deep: list[datetime] = field(default_factory=list, repr=False)
 
     def pages(self, cursor: str | None) -> Iterator[Page]:
         began = self.now()
+        deep = not self._deep or began - self._deep[0] >= timedelta(seconds=self.reach_back_seconds) / DEEP_PART
         start = began - timedelta(seconds=self.first_reach_seconds)
         if cursor is not None:
-            start = _read(cursor) - timedelta(seconds=self.reach_back_seconds)
+            start = _read(cursor) - timedelta(seconds=self.reach_back_seconds if deep else self.overlap_seconds)
         given: dict[bytes, None] = {}
         for asked in range(1, PAGES_LIMIT + 1):
             listed = self._list(start, began + timedelta(minutes=1), asked)  # a minute more: clocks differ
@@ -70,6 +74,7 @@ class Query:
                 [record for _, record in fresh], began.strftime(STAMP) if last else cursor, not last, token=[digest for digest, _ in fresh]
             )
             if last:
+                self._deep[:] = [began] if deep else self._deep
                 return
         raise Retry(f"the source's list has no end after {PAGES_LIMIT} pages", "give options.first_reach_hours a smaller number")
 
@@ -106,12 +111,13 @@ class Query:
 
 
 def connect(source: Source, state_dir: Path) -> Query:
-    """The connector of a `query` source. Options: reach_back_seconds, first_reach_hours. Raises Misconfigured."""
+    """The connector of a `query` source. Options: overlap_seconds, reach_back_seconds, first_reach_hours. Raises Misconfigured."""
     secret = source.secret()
     if not secret:
         raise Misconfigured(f"source {source.name}: a signed list needs a credential", 'write credential = "env:NAME" or "file:PATH"')
     first = number(source, "first_reach_hours", 168) * 3600
-    return Query(web(source), secret, number(source, "reach_back_seconds", 3600), first)
+    overlap, reach_back = number(source, "overlap_seconds", 120), number(source, "reach_back_seconds", 3600)
+    return Query(web(source), secret, overlap, reach_back, first)
 
 
 def _read(cursor: str) -> datetime:

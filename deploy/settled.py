@@ -8,14 +8,18 @@ from typing import Any
 
 import httpx
 import psycopg
+from kafka import KafkaConsumer, TopicPartition
 from psycopg import sql
 
+from deploy.embedded import parts
 from sinks import figures as read
 from sinks.migrations import schema
 from sinks.roles import ingest_dsn
+from streams.brokers import kafka_python_options
 from streams.department import NAMES
 from streams.event import VIETNAM
 from streams.settings import Settings
+from streams.topics import topic
 
 QUIET_SECONDS = 4.0
 
@@ -27,15 +31,19 @@ class Settled:
         self._settings = settings
         self._ports = ports
 
-    def wait(self, most_seconds: float) -> bool:
-        """Until the departments have nothing pending, nothing more arrives and all figures have followed; False when time ran out."""
-        deadline = time.monotonic() + most_seconds
-        last, since = None, time.monotonic()
-        while time.monotonic() < deadline:
-            now = self._received()
-            if now != last or not self._all_offered() or self._owed():
-                last, since = now, time.monotonic()
-            elif time.monotonic() - since > QUIET_SECONDS:
+    def wait(self, patience_seconds: float) -> bool:
+        """Until the departments have nothing pending, nothing more arrives and all figures have followed; False when nothing moves
+        for `patience_seconds` before that, or it takes ten times as long."""
+        last, begun = None, time.monotonic()
+        moved = quiet = begun
+        while time.monotonic() - moved < patience_seconds and time.monotonic() - begun < 10 * patience_seconds:
+            pending = self._pending()
+            now = (self._received(), pending)
+            if now != last:
+                last, moved, quiet = now, time.monotonic(), time.monotonic()
+            elif pending != 0 or self._owed():
+                quiet = time.monotonic()
+            elif time.monotonic() - quiet > QUIET_SECONDS:
                 return True
             time.sleep(0.3)
         return False
@@ -65,9 +73,13 @@ class Settled:
             }
 
     def ledger(self) -> dict[str, Any]:
-        """As `ioc ledger` gives it."""
+        """As `ioc ledger` gives it, and held against Kafka: every record there must have been received once."""
         with self._connect() as connection:
-            return read.ledger(connection, self._settings.space, None, None, "source")
+            found = read.ledger(connection, self._settings.space, None, None, "source")
+        received, there = sum(row["received"] for row in found["rows"]), self._in_kafka()
+        if received != there:
+            found["wrong"].append(f"Kafka holds {there} records, the ledger received {received}")
+        return found | {"balanced": not found["wrong"]}
 
     def latency_ms(self) -> dict[str, float | None]:
         """From an event's arrival at our door to its figures committed, over events that came in time, in milliseconds."""
@@ -111,16 +123,27 @@ class Settled:
             return found[0] if found else None
         return None
 
+    def _in_kafka(self) -> int:
+        """How many records were ever produced to the topics that the worker reads."""
+        topics = [topic(name, self._settings.space) for name in (*NAMES, "rejects")]
+        consumer = KafkaConsumer(**kafka_python_options(self._settings.kafka, parts.find(self._settings).bootstrap))
+        try:
+            places = [TopicPartition(name, number) for name in topics for number in consumer.partitions_for_topic(name) or ()]
+            return sum(consumer.end_offsets(places).values())
+        finally:
+            consumer.close(autocommit=False)
+
     def _owed(self) -> bool:
         with contextlib.suppress(psycopg.Error), self._connect() as connection:
             return connection.execute("select 1 from owed limit 1").fetchone() is not None
         return True
 
-    def _all_offered(self) -> bool:
+    def _pending(self) -> int | None:
+        """What the departments still have to hand over; None when one does not answer."""
         try:
-            return all(httpx.get(f"http://127.0.0.1:{port}/control/state", timeout=5).json()["pending"] == 0 for port in self._ports)
+            return sum(int(httpx.get(f"http://127.0.0.1:{port}/control/state", timeout=5).json()["pending"]) for port in self._ports)
         except (httpx.HTTPError, KeyError, ValueError):
-            return False
+            return None
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(ingest_dsn(self._settings), connect_timeout=5, autocommit=True)

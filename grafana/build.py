@@ -6,31 +6,33 @@ from pathlib import Path
 from grafana import quality
 from grafana.board import Board, days, month, ranking, several, tile, trend
 from grafana.wall.library import BOARDS
-from streams.figures import EINVOICE, GLASSES, PAYMENT, TELEHEALTH, Glass
+from streams.department import department, glasses
+from streams.figures import Glass
 
 
 def overview() -> Board:
     """The whole province on one screen."""
+    invoices, sessions, payments = (department(name).glass for name in ("einvoice", "telehealth", "payment"))
     return (
         Board("ioc-overview", "Trung tâm điều hành Thanh Hóa", ("ioc", "Toàn tỉnh"))
         .row(
             7,
-            (6, tile(EINVOICE, EINVOICE.figure("invoices"))),
-            (6, tile(EINVOICE, EINVOICE.figure("value_vnd"))),
-            (6, tile(TELEHEALTH, TELEHEALTH.figure("sessions"))),
-            (6, tile(PAYMENT, PAYMENT.figure("paid_vnd"))),
+            (6, tile(invoices, invoices.figure("invoices"))),
+            (6, tile(invoices, invoices.figure("value_vnd"))),
+            (6, tile(sessions, sessions.figure("sessions"))),
+            (6, tile(payments, payments.figure("paid_vnd"))),
         )
         .row(
             9,
-            (12, trend(EINVOICE, EINVOICE.figure("invoices"))),
-            (6, ranking(PAYMENT, PAYMENT.figure("paid_vnd"), 7)),
-            (6, ranking(EINVOICE, EINVOICE.figure("invoices"), 7)),
+            (12, trend(invoices, invoices.figure("invoices"))),
+            (6, ranking(payments, payments.figure("paid_vnd"), 7)),
+            (6, ranking(invoices, invoices.figure("invoices"), 7)),
         )
         .row(
             8,
-            (6, month(TELEHEALTH, TELEHEALTH.figure("minutes"))),
-            (6, quality.words(GLASSES)),
-            (12, quality.states(GLASSES)),
+            (6, month(sessions, sessions.figure("minutes"))),
+            (6, quality.words(glasses())),
+            (12, quality.states(glasses())),
         )
     )
 
@@ -57,7 +59,7 @@ def of(glass: Glass) -> Board:
 
 def boards() -> list[Board]:
     """Every board, the overview first."""
-    return [overview(), *(of(glass) for glass in GLASSES)]
+    return [overview(), *(of(glass) for glass in glasses())]
 
 
 def emitted() -> dict[str, str]:

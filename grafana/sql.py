@@ -1,7 +1,8 @@
 """SQL of panels: what a declared figure reads from the views of the schema `board`. Macros as in Grafana, days are Vietnamese days."""
 # ruff: noqa: S608 - the text is made of our own declarations only; viewers send ids, never SQL
 
-from streams.figures import GROWTH, Daily, Figure, Glass, Held, Percentile, Sum, Units
+from streams.figures import Daily, Figure, Glass, Held, Percentile, Sum, Units
+from streams.lives import GROWTH
 
 ZONE = "Asia/Ho_Chi_Minh"
 TODAY, YESTERDAY, LAST_WEEK, EVERY_DAY, HOURLY = "hôm nay", "hôm qua", "tuần trước", "mỗi ngày", "theo giờ"

@@ -1,7 +1,8 @@
 """A batch made ready: records decoded, repeats inside it found, rows encoded, counts begun. Pure: no connection, no clock."""
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,7 +16,6 @@ from streams.pseudonym import Keys
 from streams.store import Records
 
 HOUR_US = 3_600_000_000
-_IDENTITY = struct.Struct("!hi16siqiq").pack
 _OUTCOMES = ("received", "on_time", "late", "duplicate", "conflict", "quarantined")
 
 
@@ -25,14 +25,14 @@ class Counts:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str, int], list[int]] = {}
 
-    def add(self, department: str, source: str, known_at_us: int, outcome: str) -> None:
-        """One record received, with what became of it."""
-        self.change(department, source, known_at_us, outcome, 1)
-        self.change(department, source, known_at_us, "received", 1)
+    def add(self, department: str, source: str, hour: int, outcome: str, count: int = 1) -> None:
+        """Records received in an hour (since 1970), with what became of them."""
+        self.change(department, source, hour, outcome, count)
+        self.change(department, source, hour, "received", count)
 
-    def change(self, department: str, source: str, known_at_us: int, outcome: str, by: int) -> None:
+    def change(self, department: str, source: str, hour: int, outcome: str, by: int) -> None:
         """Move one number."""
-        key = (department, source, known_at_us // HOUR_US)
+        key = (department, source, hour)
         row = self.rows.get(key)
         if row is None:
             row = self.rows[key] = [0] * len(_OUTCOMES)
@@ -59,42 +59,41 @@ class Conflict(NamedTuple):
     value: bytes
 
 
-class Seen(NamedTuple):
-    """What the ledger needs of an event that may be new."""
-
-    source: str
-    known_at_us: int
-    late: bool
-    body: int
-    value: bytes
+Seen = tuple[Any, bytes, bytes]
+"""An event that may be new: the event, its body (encoded), the record."""
 
 
 @dataclass
 class Part:
-    """The events of one department in a batch. rows: id -> encoded row without its batch number, in order of arrival."""
+    """The events of one department in a batch. rows: encoded id -> encoded row without its batch number, in order of arrival.
+
+    tally: (source, hour of arrival, outcome) -> records, as if every id were new.
+    """
 
     department: Department
-    rows: dict[str, bytes] = field(default_factory=dict)
-    seen: dict[str, Seen] = field(default_factory=dict)
+    rows: dict[bytes, bytes] = field(default_factory=dict)
+    seen: dict[bytes, Seen] = field(default_factory=dict)
     identities: list[bytes] = field(default_factory=list)
-    repeats: list[Seen] = field(default_factory=list)
+    times_us: list[int] = field(default_factory=list)
+    tally: dict[tuple[str, int, str], int] = field(default_factory=lambda: defaultdict(int))
     conflicts: list[Conflict] = field(default_factory=list)
-    hours: set[int] = field(default_factory=set)
-    first_us: int = 2**62
-    last_us: int = -(2**62)
 
-    def strike(self, bodies: dict[str, int], counts: Counts) -> None:
-        """Take out the events whose ids (hex) were known before with these bodies: a repeat, or a conflict."""
-        name = self.department.name
+    @property
+    def hours(self) -> list[int]:
+        """The event hours touched."""
+        return sorted({us // HOUR_US for us in self.times_us})
+
+    def strike(self, bodies: Mapping[bytes, bytes], counts: Counts) -> None:
+        """Take out the events whose ids were known before with these bodies (both encoded): a repeat, or a conflict."""
+        chosen = self.department
         for id, body in bodies.items():
-            seen = self.seen[id]
+            event, own, value = self.seen[id]
             del self.rows[id]
-            counts.change(name, seen.source, seen.known_at_us, "late" if seen.late else "on_time", -1)
-            if seen.body == body:
-                counts.change(name, seen.source, seen.known_at_us, "duplicate", 1)
-            else:
-                counts.change(name, seen.source, seen.known_at_us, "conflict", 1)
-                self.conflicts.append(Conflict(id, seen.body, seen.source, seen.known_at_us, seen.value))
+            hour, late = event.known_at_us // HOUR_US, chosen.is_late(event.event_time_us, event.known_at_us)
+            counts.change(chosen.name, event.source, hour, "late" if late else "on_time", -1)
+            counts.change(chosen.name, event.source, hour, "duplicate" if own == body else "conflict", 1)
+            if own != body:
+                self.conflicts.append(_conflict(event, own, value))
 
 
 @dataclass
@@ -110,12 +109,8 @@ class Batch:
         """The ledger as if every id were new; `Part.strike` corrects it."""
         counts = Counts()
         for name, part in self.parts.items():
-            for seen in part.seen.values():
-                counts.add(name, seen.source, seen.known_at_us, "late" if seen.late else "on_time")
-            for repeat in part.repeats:
-                counts.add(name, repeat.source, repeat.known_at_us, "duplicate")
-            for conflict in part.conflicts:
-                counts.add(name, conflict.source, conflict.known_at_us, "conflict")
+            for (source, hour, outcome), count in part.tally.items():
+                counts.add(name, source, hour, outcome, count)
         return counts
 
 
@@ -151,35 +146,39 @@ class Preparer:
     def _events(self, name: str, group: Records, batch: Batch) -> None:
         department, encode, decoder = self._departments[name]
         part = batch.parts.get(name) or batch.parts.setdefault(name, Part(department))
-        decode, rows, seen, identities, hours, heard = decoder.decode, part.rows, part.seen, part.identities, part.hours, batch.heard
+        decode, rows, seen, identities, times_us, tally = decoder.decode, part.rows, part.seen, part.identities, part.times_us, part.tally
+        heard: dict[str, tuple[int, int]] = {}
         late_us = department.late_after_seconds * 1_000_000
         for value, time_ms in zip(group.values, group.times_ms, strict=True):
             try:
                 event = decode(value)
-                id, body, event_us, known_us = event.id, event.body, event.event_time_us, event.known_at_us
-                body64 = int.from_bytes(bytes.fromhex(body), "big", signed=True)
-                identity = _IDENTITY(3, 16, _id(id), 8, body64, 8, event_us - copy.PG_EPOCH_US)
-                row = encode(event)
+                id, body, identity, row = encode(event)
             except (msgspec.DecodeError, ValueError, struct.error, TypeError) as error:
                 wrong = f"the record does not keep the contract of {name}: {type(error).__name__}"
                 batch.rejects.append(self._reject(name, value, time_ms, wrong))
                 continue
-            source = event.source
-            new = Seen(source, known_us, known_us - event_us > late_us, body64, value)
+            source, event_us, known_us = event.source, event.event_time_us, event.known_at_us
             first = seen.get(id)
             if first is None:
-                seen[id] = new
+                seen[id] = (event, body, value)
                 rows[id] = row
                 identities.append(identity)
-                hours.add(event_us // HOUR_US)
-                part.first_us = min(part.first_us, event_us)
-                part.last_us = max(part.last_us, event_us)
-            elif first.body == body64:
-                part.repeats.append(new)
+                times_us.append(event_us)
+                outcome = "late" if known_us - event_us > late_us else "on_time"
+            elif first[1] == body:
+                outcome = "duplicate"
             else:
-                part.conflicts.append(Conflict(id, body64, source, known_us, value))
-            last = heard.get((name, source))
-            heard[name, source] = (known_us, event_us) if last is None else (max(last[0], known_us), max(last[1], event_us))
+                outcome = "conflict"
+                part.conflicts.append(_conflict(event, body, value))
+            tally[source, known_us // HOUR_US, outcome] += 1
+            last = heard.get(source)
+            if last is None:
+                heard[source] = (known_us, event_us)
+            elif known_us > last[0] or event_us > last[1]:
+                heard[source] = (max(last[0], known_us), max(last[1], event_us))
+        for source, (known_us, event_us) in heard.items():
+            last = batch.heard.get((name, source), (known_us, event_us))
+            batch.heard[name, source] = (max(last[0], known_us), max(last[1], event_us))
 
     def _reject(self, department: str, value: bytes, time_ms: int, wrong: str) -> Rejected:
         return Rejected(
@@ -194,20 +193,32 @@ class Preparer:
         )
 
 
-def _id(id: str) -> bytes:
-    data = bytes.fromhex(id)
-    if len(data) != 16:
-        raise ValueError("an id has 32 hex digits")
-    return data
+def _conflict(event: Any, body: bytes, value: bytes) -> Conflict:
+    return Conflict(event.id, int.from_bytes(body[4:], "big", signed=True), event.source, event.known_at_us, value)
 
 
 def _encode_of(department: Department) -> Any:
-    """event -> encoded row of the department's raw table, but for the batch number."""
+    """event -> (id, body, identity row, raw row but for its batch number), all encoded. Raises ValueError and the like for what no table can hold."""
     held = columns(department.event)
-    names = [c.field for c in held]
-    encode = copy.encoders(held)
-    start = struct.pack("!h", len(held) + 1)
-    pairs = [*zip(names, encode, strict=True)]
-    # One line of Python per contract, compiled once: a loop over columns costs twice as much per event.
-    source = "lambda e: join((start, " + ", ".join(f"f{i}(e.{name})" for i, (name, _) in enumerate(pairs)) + "))"
-    return eval(source, {"join": b"".join, "start": start, **{f"f{i}": f for i, (_, f) in enumerate(pairs)}})  # noqa: S307  # field names of our own contracts
+    hints = {f.name: f.type for f in msgspec.structs.fields(department.event)}
+    known = {"id": "id", "body": "body", "event_time_us": "time"}
+    names: dict[str, Any] = {"join": b"".join, "null": copy.NULL, "three": b"\0\x03", "start": struct.pack("!h", len(held) + 1)}
+    row = []
+    for number, column in enumerate(held):
+        names[f"f{number}"] = _checked(hints[column.field]) if column.kind == "json" else copy.ENCODERS[column.kind]
+        value = f"(null if (v := e.{column.field}) is None else f{number}(v))" if column.null else f"f{number}(e.{column.field})"
+        row.append(f"({known[column.field]} := {value})" if column.field in known else value)
+    # One expression per contract, compiled once: a loop over columns costs twice as much per event. The row comes first, it names id, body and time.
+    source = f"lambda e: ((row := join((start, {', '.join(row)}))) and (id, body, join((three, id, body, time)), row))"
+    return eval(source, names)  # noqa: S307  # field names of our own contracts
+
+
+def _checked(kind: Any) -> copy.Encode:
+    """The encoder of nested JSON that first makes sure that it keeps the contract: the figures read it later, and bad data must not stop them."""
+    decode = msgspec.json.Decoder(kind).decode
+
+    def encode(value: Any) -> bytes:
+        decode(value)
+        return copy.json(value)
+
+    return encode

@@ -1,15 +1,13 @@
 """Rows as PostgreSQL's binary COPY format: the fastest way in, one encoder per column kind."""
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
-
-from sinks.derive import Column
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 TRAILER = b"\xff\xff"
 PG_EPOCH_US = 946_684_800_000_000  # 2000-01-01, microseconds since 1970
-_NULL = b"\xff\xff\xff\xff"
+NULL = b"\xff\xff\xff\xff"
 _INT8: Callable[[int, int], bytes] = struct.Struct("!iq").pack
 _LENGTH: Callable[[int], bytes] = struct.Struct("!i").pack
 
@@ -17,13 +15,19 @@ Encode = Callable[[Any], bytes]
 
 
 def uuid(value: str) -> bytes:
-    """32 hex digits as a uuid."""
-    return b"\0\0\0\x10" + bytes.fromhex(value)
+    """32 hex digits as a uuid. Raises ValueError when they are not."""
+    data = bytes.fromhex(value)
+    if len(data) != 16:
+        raise ValueError("not 32 hex digits")
+    return b"\0\0\0\x10" + data
 
 
 def hash64(value: str) -> bytes:
-    """16 hex digits as a bigint."""
-    return b"\0\0\0\x08" + bytes.fromhex(value)
+    """16 hex digits as a bigint. Raises ValueError when they are not."""
+    data = bytes.fromhex(value)
+    if len(data) != 8:
+        raise ValueError("not 16 hex digits")
+    return b"\0\0\0\x08" + data
 
 
 def timestamptz(us: int) -> bytes:
@@ -44,28 +48,28 @@ def text(value: str) -> bytes:
     return _LENGTH(len(data)) + data
 
 
-def bytea(value: bytes) -> bytes:
-    """Bytes as they are."""
+def sized(value: bytes) -> bytes:
+    """Bytes with their length before them, as a field."""
     return _LENGTH(len(value)) + value
 
 
 def json(value: Any) -> bytes:
     """JSON that is text already (bytes or msgspec.Raw). Raises ValueError when it is not UTF-8."""
     str(value, "utf-8")
-    return _LENGTH(len(value)) + value
+    field: bytes = _LENGTH(len(value)) + value
+    return field
 
 
-_words: dict[str, bytes] = {}
+class _Words(dict[str, bytes]):
+    def __missing__(self, value: str) -> bytes:
+        if len(self) > 65_536:
+            self.clear()
+        found = self[value] = text(value)
+        return found
 
 
-def word(value: str) -> bytes:
-    """Text of which there are few different values (kind, source, unit): encoded once."""
-    found = _words.get(value)
-    if found is None:
-        if len(_words) > 65_536:
-            _words.clear()
-        found = _words[value] = text(value)
-    return found
+word: Encode = _Words().__getitem__
+"""Text of which there are few different values (kind, source, unit): encoded once."""
 
 
 def integer(value: int) -> bytes:
@@ -80,23 +84,8 @@ def boolean(value: bool) -> bytes:
 
 ENCODERS: dict[str, Encode] = {
     "uuid": uuid, "hash": hash64, "timestamptz": timestamptz, "bigint": bigint, "text": word, "json": json, "boolean": boolean, "integer": integer,
-    "bytea": bytea,
+    "bytea": sized,
 }  # fmt: skip
-
-
-def nullable(encode: Encode) -> Encode:
-    """The encoder of a column that may be null."""
-    return lambda value: _NULL if value is None else encode(value)
-
-
-def encoders(columns: Sequence[Column]) -> tuple[Encode, ...]:
-    """One encoder per column."""
-    return tuple(nullable(ENCODERS[c.kind]) if c.null else ENCODERS[c.kind] for c in columns)
-
-
-def row(fields: Iterable[bytes], count: int) -> bytes:
-    """One row of `count` encoded fields."""
-    return struct.pack("!h", count) + b"".join(fields)
 
 
 def block(rows: Iterable[bytes]) -> bytes:

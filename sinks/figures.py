@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from sinks.migrations import schema
 from streams.department import Department, department, departments
 from streams.event import VIETNAM
+from streams.figures import Held
 from streams.lives import middle
 
 By = Literal["total", "day", "hour", "minute", "unit", "kind"]
@@ -39,8 +40,8 @@ def figures(connection: Connection, space: str, name: str, by: By, since: dateti
             _distinct_units(connection, chosen, by, bounds, rows)
         if chosen.histogram:
             _percentiles(connection, chosen, by, bounds, rows)
-        if chosen.name == "payment":
-            _refused(connection, by, bounds, rows)
+        for name_held, cause in _held(chosen).items():
+            _count_held(connection, chosen, by, bounds, rows, name_held, cause)
         heard = connection.execute("select max(committed_at), max(watermark) from heard where department = %s", [name]).fetchone()
     ordered = sorted(rows.items(), key=lambda item: (item[0] is None, str(item[0])))
     shown = [({} if by == "total" else {by: _key(key)}) | row for key, row in ordered]
@@ -53,7 +54,12 @@ def figures(connection: Connection, space: str, name: str, by: By, since: dateti
 def _keys(chosen: Department) -> list[str]:
     keys = [*chosen.finish(dict.fromkeys(chosen.measures, 0)), chosen.distinct]
     keys += [f"{chosen.histogram}_p50", f"{chosen.histogram}_p95"] if chosen.histogram else []
-    return [*keys, "refused"] if chosen.name == "payment" else keys
+    return [*keys, *_held(chosen)]
+
+
+def _held(chosen: Department) -> dict[str, str]:
+    """Figures that count quarantined records: name -> cause."""
+    return {figure.name: figure.measured.cause for figure in chosen.glass.figures if isinstance(figure.measured, Held)}
 
 
 def _empty(chosen: Department) -> dict[str, Any]:
@@ -122,18 +128,21 @@ def percentile(counts: list[tuple[int, int]], percent: int) -> float | None:
     return None
 
 
-def _refused(connection: Connection, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
-    """Notices with a bad signature: nothing in them can be trusted, so they stand at their arrival and without unit or kind."""
-    place = {"unit": sql.SQL("null::text"), "kind": sql.SQL("null::text")}.get(by, _GROUP[by])
+def _count_held(
+    connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]], figure: str, cause: str
+) -> None:
+    """Quarantined records: nothing in them can be trusted, so they stand at their arrival and without unit or kind."""
+    place = {"unit": sql.SQL("null::text"), "kind": sql.SQL("null::text"), "minute": sql.SQL("date_trunc('minute', minute)")}.get(
+        by, _GROUP[by]
+    )
     query = sql.SQL(
-        "select {}, count(*) from (select known_at as minute from quarantine where department = 'payment' and cause = 'signature' "
+        "select {}, count(*) from (select known_at as minute from quarantine where department = %(department)s and cause = %(cause)s "
         "and known_at >= %(since)s and known_at < %(until)s) n group by 1"
-    ).format(sql.SQL("date_trunc('minute', minute)") if by == "minute" else place)
-    found = dict(connection.execute(query, bounds).fetchall())
-    for key, n in found.items():
-        rows.setdefault(key, _empty(department("payment")))["refused"] = n
+    ).format(place)
+    for key, n in connection.execute(query, {**bounds, "department": chosen.name, "cause": cause}):
+        rows.setdefault(key, _empty(chosen))[figure] = n
     for row in rows.values():
-        row["refused"] = row["refused"] or 0
+        row[figure] = row[figure] or 0
 
 
 def ledger(

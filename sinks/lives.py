@@ -1,9 +1,13 @@
 """The figures' transaction: what follows from committed events (lives, rollups, days), caught up from the dirty log."""
 
 import contextlib
+import struct
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain
+from operator import add
 from typing import Any
 
 import msgspec
@@ -11,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from sinks import copy
-from sinks.derive import columns
+from sinks.derive import Column, columns
 from sinks.migrations import schema
 from streams.department import Department, department
 from streams.errors import Retry
@@ -21,11 +25,15 @@ from streams.lives import Changes, advance
 Connection = psycopg.Connection[Any]
 
 _MOST_EVENTS = 20_000
-_READ: dict[str, tuple[str, Callable[[bytes], Any]]] = {
-    "uuid": ("uuid_send({})", bytes.hex),
-    "hash": ("int8send({})", bytes.hex),
-    "timestamptz": ("timestamptz_send({})", lambda b: int.from_bytes(b, "big", signed=True) + copy.PG_EPOCH_US),
+_READ = {
+    "uuid": "uuid_send({})",
+    "hash": "int8send({})",
+    "timestamptz": "timestamptz_send({})",
+    "json": "textsend({})",
 }
+"""How a column is read, so that it arrives as bytes that are quickly made what the event has."""
+_UNREAD = {"body": "", "source": "", "contract": 1}
+"""What no life looks at: how the event was delivered, not what it says."""
 
 
 class Figures:
@@ -130,23 +138,16 @@ class Figures:
             total += events
         return taken
 
-    def _events(self, connection: Connection, chosen: Department, owed: Sequence[tuple[int, Any, Any]]) -> Iterator[Any]:
-        held = columns(chosen.event)
-        hints = {f.name: f.type for f in msgspec.structs.fields(chosen.event)}
-        expressions, reads = [], []
-        for c in held:
-            how, read = _READ.get(c.kind, ("{}", None))
-            expressions.append(sql.SQL(how).format(sql.Identifier(c.name)))
-            reads.append(msgspec.json.Decoder(hints[c.field]).decode if c.kind == "json" else read)
+    def _events(self, connection: Connection, chosen: Department, owed: Sequence[tuple[int, Any, Any]]) -> list[Any]:
+        held, make = _reading(chosen.event)
+        expressions = [sql.SQL(_READ.get(c.kind, "{}")).format(sql.Identifier(c.name)) for c in held]
         query = sql.SQL("select {} from {} where batch = any(%s) and event_time between %s and %s").format(
             sql.SQL(", ").join(expressions), sql.Identifier(f"{chosen.name}_event")
         )
         rows = connection.execute(
             query, [[b for b, _, _ in owed], min(o[1] for o in owed), max(o[2] for o in owed)], binary=True
         ).fetchall()
-        names, make = [c.field for c in held], chosen.event
-        for row in rows:
-            yield make(**{n: v if r is None or v is None else r(v) for n, v, r in zip(names, row, reads, strict=True)})
+        return [make(row) for row in rows]
 
     def _load_of(self, connection: Connection, chosen: Department) -> Callable[[str, Sequence[str]], Mapping[str, Any]]:
         def load(table: str, keys: Sequence[str]) -> Mapping[str, Any]:
@@ -154,7 +155,8 @@ class Figures:
             query = sql.SQL("select uuid_send(key), state from {} where key = any(%s::uuid[])").format(
                 sql.Identifier(f"{chosen.name}_{table}")
             )
-            return {key.hex(): decode(state) for key, state in connection.execute(query, [[*keys]], binary=True)}
+            wanted = "{" + ",".join(keys) + "}"  # an array as PostgreSQL writes it: keys are hex digits
+            return {key.hex(): decode(state) for key, state in connection.execute(query, [wanted], binary=True)}
 
         return load
 
@@ -176,8 +178,9 @@ class Figures:
         self._add(connection, f"{chosen.name}_1m", ("minute", "known", "unit", "kind"), measures, _cells(cells))
         days: dict[tuple[int, str, str], list[int]] = {}
         for (minute, _, unit, kind), values in cells.items():
-            held = days.setdefault((vietnam_day(minute), unit, kind), [0] * len(measures))
-            held[:] = [a + b for a, b in zip(held, values, strict=True)]
+            day = (vietnam_day(minute), unit, kind)
+            held = days.get(day)
+            days[day] = values if held is None else [*map(add, held, values)]
         self._add(connection, f"{chosen.name}_1d", ("day", "unit", "kind"), measures, _days(days))
         if chosen.histogram:
             spreads = {key: n for key, n in changes.spreads.items() if n}
@@ -194,7 +197,7 @@ class Figures:
         start = len(kinds).to_bytes(2, "big")
         rows = []
         for key, state in sorted(states):
-            row = start + copy.uuid(key) + copy.bytea(pack(state))
+            row = start + copy.uuid(key) + copy.sized(pack(state))
             if counting:
                 count = changes.counted.get(key)
                 row += _NOTHING if count is None else _where(count)
@@ -256,24 +259,51 @@ def _where(count: Any) -> bytes:
 
 
 def _cells(cells: Mapping[Any, Sequence[int]]) -> list[bytes]:
+    count = len(next(iter(cells.values()), ()))
+    start, numbers, word = struct.Struct("!hiqiq").pack, _numbers(count), copy.word
     return [
-        (4 + len(values)).to_bytes(2, "big")
-        + copy.timestamptz(minute) + copy.timestamptz(known) + copy.word(unit) + copy.word(kind)
-        + b"".join(map(copy.bigint, values))
+        start(4 + count, 8, minute - copy.PG_EPOCH_US, 8, known - copy.PG_EPOCH_US) + word(unit) + word(kind) + numbers(values)
         for (minute, known, unit, kind), values in cells.items()
-    ]  # fmt: skip
+    ]
 
 
 def _days(days: Mapping[tuple[int, str, str], Sequence[int]]) -> list[bytes]:
     since_2000 = 10_957  # PostgreSQL counts days from 2000-01-01
-    return [
-        (3 + len(values)).to_bytes(2, "big")
-        + copy.integer(day - since_2000)
-        + copy.word(unit)
-        + copy.word(kind)
-        + b"".join(map(copy.bigint, values))
-        for (day, unit, kind), values in days.items()
-    ]
+    count = len(next(iter(days.values()), ()))
+    start, numbers, word = struct.Struct("!hii").pack, _numbers(count), copy.word
+    return [start(3 + count, 4, day - since_2000) + word(unit) + word(kind) + numbers(values) for (day, unit, kind), values in days.items()]
+
+
+def _numbers(count: int) -> Callable[[Sequence[int]], bytes]:
+    """Encodes that many integers of 64 bits at once."""
+    pack, eights = struct.Struct("!" + "iq" * count).pack, (8,) * count
+    return lambda values: pack(*chain.from_iterable(zip(eights, values, strict=True)))
+
+
+@cache
+def _reading(event: type[Any]) -> tuple[list[Column], Callable[[Any], Any]]:
+    """The columns that lives need, and what makes the event of a row of them, read as `_READ` says."""
+    held = [c for c in columns(event) if c.field not in _UNREAD]
+    hints = {f.name: f.type for f in msgspec.structs.fields(event)}
+    names: dict[str, Any] = {
+        "make": event,
+        "whole": int.from_bytes,
+        "epoch": copy.PG_EPOCH_US,
+        **{f"unread_{name}": value for name, value in _UNREAD.items()},
+    }
+    given = [f"{name}=unread_{name}" for name in _UNREAD]
+    for number, column in enumerate(held):
+        value = f"r[{number}]"
+        if column.kind in ("uuid", "hash"):
+            value += ".hex()"
+        elif column.kind == "timestamptz":
+            value = f"whole({value}, 'big', signed=True) + epoch"
+        elif column.kind == "json":
+            names[f"decode{number}"] = msgspec.json.Decoder(hints[column.field]).decode
+            value = f"decode{number}({value})"
+        given.append(f"{column.field}=" + (f"None if r[{number}] is None else {value}" if column.null else value))
+    # Compiled once for each contract, as the encoders are: reading field by field would cost three times as much.
+    return held, eval(f"lambda r: make({', '.join(given)})", names)  # noqa: S307  # field names of our own contracts
 
 
 def _spreads(spreads: Mapping[Any, int]) -> list[bytes]:

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from sinks import copy
-from sinks.batch import Batch, Counts, Part, Preparer
+from sinks.batch import HOUR_US, Batch, Counts, Part, Preparer
 from sinks.migrations import schema
 from streams.errors import Retry
 from streams.event import Touched, moment
@@ -95,7 +95,7 @@ class Timescale:
                 known, seen = zip(*last, strict=True)
                 connection.execute(_HEARD, [[k[0] for k in keys], [k[1] for k in keys], [*map(moment, known)], [*map(moment, seen)]])
         return [
-            Touched(space=self._space, department=p.department.name, stage="events", hours=tuple(sorted(p.hours)), watermark_us=p.last_us)
+            Touched(space=self._space, department=p.department.name, stage="events", hours=tuple(p.hours), watermark_us=max(p.times_us))
             for p in prepared.parts.values()
             if p.rows
         ]
@@ -131,19 +131,20 @@ class Timescale:
             binary=True,
         ).fetchall()
         if known:
-            ids = [row[0].hex() for row in known]
             bodies = connection.execute(
-                sql.SQL("select uuid_send(id), body from {} where id = any(%s::uuid[])").format(sql.Identifier(f"{name}_identity")),
-                [ids],
+                sql.SQL("select uuid_send(id), int8send(body) from {} where id = any(%s::uuid[])").format(
+                    sql.Identifier(f"{name}_identity")
+                ),
+                [[id.hex() for (id,) in known]],
                 binary=True,
             ).fetchall()
-            part.strike({row[0].hex(): row[1] for row in bodies}, counts)
+            part.strike({copy.sized(id): copy.sized(body) for id, body in bodies}, counts)
         rows = part.rows
         if not rows:
             return
         found = connection.execute(
             "insert into batch (department, events, first_time, last_time) values (%s, %s, %s, %s) returning batch",
-            [name, len(rows), moment(part.first_us), moment(part.last_us)],
+            [name, len(rows), moment(min(part.times_us)), moment(max(part.times_us))],
         ).fetchone()
         assert found is not None  # noqa: S101  # an insert returns its row
         connection.execute("insert into owed (department, batch) values (%s, %s)", [name, found[0]])
@@ -165,7 +166,7 @@ class Timescale:
         ).fetchall()  # fmt: skip
         new = {row[0].hex for row in fresh}
         for reject in batch.rejects:
-            counts.add(reject.department, reject.source, reject.known_at_us, "quarantined" if reject.id in new else "duplicate")
+            counts.add(reject.department, reject.source, reject.known_at_us // HOUR_US, "quarantined" if reject.id in new else "duplicate")
             new.discard(reject.id)
 
     def _write_conflicts(self, connection: Connection, batch: Batch) -> None:

@@ -1,33 +1,38 @@
 """What the house knows of a department: one descriptor, from which topic, tables, rollups, agent and figures follow."""
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from streams.errors import Misconfigured
 from streams.event import Event
+from streams.figures import Glass
 from streams.lives import Life
 
-NAMES = ("einvoice", "telehealth", "payment")
+NAMES = tuple(sorted(found.name for found in pkgutil.iter_modules([str(Path(__file__).parent / "departments")])))
+"""A department is a file in departments/."""
 
 
 @dataclass(frozen=True)
 class Department:
     """One department.
 
-    event: its contract. domain: whose pseudonym key (`pseudonym.DOMAINS`). late_after_seconds: known this long after its event time,
-    an event is late. fresh_within_seconds: silent for longer, its figures are stale. subject(event): the partition key, so that all
-    about one subject stays in order. measures: names of a count's numbers; additive. histogram: name of its spread, None for none.
-    chunk_days: how many days of events one chunk of the table holds. distinct: figure that counts distinct members (or units, when `members` is false). life: its pure functions.
+    glass: what people are shown of it. event: its contract. domain: whose pseudonym key (`pseudonym.DOMAINS`). late_after_seconds:
+    known this long after its event time, an event is late. subject(event): the partition key, so that all about one subject stays
+    in order. measures: names of a count's numbers; additive. histogram: name of its spread, None for none. chunk_days: how many days
+    of events one chunk of the table holds. distinct: figure that counts distinct members (or units, when `members` is false).
+    finish: sums of measures -> figures. life: its pure functions.
     """
 
     name: str
+    glass: Glass
     event: type[Event]
     domain: str
     late_after_seconds: int
-    fresh_within_seconds: int
     subject: Callable[[Any], str]
     measures: tuple[str, ...]
     life: Life
@@ -54,3 +59,8 @@ def department(name: str) -> Department:
 def departments() -> tuple[Department, ...]:
     """All departments."""
     return tuple(department(name) for name in NAMES)
+
+
+def glasses() -> tuple[Glass, ...]:
+    """What the boards show of all departments, in their order on the glass."""
+    return tuple(sorted((each.glass for each in departments()), key=lambda glass: glass.place))

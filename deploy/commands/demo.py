@@ -24,12 +24,12 @@ from deploy.embedded.processes import free_port
 from deploy.fleet import Fleet
 from deploy.reset import forget_demo
 from deploy.settled import Settled
-from deploy.simulators import judge
+from deploy.simulators import hospitals, judge
 from streams import settings
 from streams.department import NAMES
 from streams.settings import Settings
 
-DRAIN_SECONDS = 120.0
+PATIENCE_SECONDS = 60.0  # with what is still on its way at the end, as long as nothing moves
 RETRY_SCALE = "0.05"  # of the banks' curve: eight deliveries in 100 seconds instead of 33 minutes
 
 
@@ -94,14 +94,15 @@ class Demo:
         found = parts.ensure(self.settings, console.say)
         forget_demo(self.settings, found)
         bring_up(self.settings, lambda words: None)
-        self._start_simulators("banks")  # not sooner: a bank gives a notice up when nobody answers for long
         self.fleet.start("worker", "deploy", "work")
-        fleet.write_configuration(self._config, self.ports, self._web_port, json.loads(self._ask("banks", "/units.json")))
+        fleet.write_configuration(self._config, self.ports, self._web_port, hospitals.units())
         self.fleet.start("pull-tax-feed", "deploy", "pull", "tax-feed")
         self.fleet.start("wall", "deploy", "serve")
         registry = self.folder / "registry.csv"
         registry.write_bytes(self._ask("tax", "/registry.csv"))
         load_sellers(self.settings, registry)
+        self.fleet.line("wall", r"the wall is at (http://\S+)")
+        self._start_simulators("banks")  # not sooner: a bank gives a notice up when nobody answers for long
         for name in fleet.PULLED[1:]:
             self.fleet.start(f"pull-{name}", "deploy", "pull", name)
         console.say("waiting for the first figure")
@@ -126,7 +127,7 @@ class Demo:
         console.say("the departments stop issuing; waiting until all has arrived")
         for name in fleet.SIMULATORS:
             httpx.post(f"http://127.0.0.1:{self.ports[name]}/control/stop", timeout=30)
-        Settled(self.settings, [self.ports[name] for name in fleet.SIMULATORS]).wait(DRAIN_SECONDS)
+        Settled(self.settings, [self.ports[name] for name in fleet.SIMULATORS]).wait(PATIENCE_SECONDS)
         return self.compare()
 
     def compare(self) -> dict[str, Any]:

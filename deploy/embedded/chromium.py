@@ -67,7 +67,7 @@ def _unpack() -> None:
     with draft_of(_root()) as draft:
         apt = Apt(draft.parent / "apt")
         apt.update()
-        apt.unpack(apt.closure("chromium"), draft)
+        apt.unpack(apt.closure("chromium") or ["chromium"], draft)
         wrapper = draft / _unpacked().name
         wrapper.write_text(_WRAPPER.format(root=_root()))
         wrapper.chmod(0o755)

@@ -1,11 +1,13 @@
 """The broker's jars: fetched once by mvn or jgo, each checked against kafka_jars.lock, kept in the cache."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -13,6 +15,7 @@ from xml.sax.saxutils import escape
 from deploy.embedded.places import Say, cache_dir, draft_of, locked
 from streams.errors import Misconfigured, Retry
 
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 LOCK = Path(__file__).with_name("kafka_jars.lock")
 
 
@@ -126,7 +129,20 @@ def _by_jgo(jars: tuple[Jar, ...], into: Path) -> None:
         shutil.copyfile(got, into / jar.file)
 
     try:
-        with ThreadPoolExecutor(8) as pool:
+        with _system_certificates(), ThreadPoolExecutor(8) as pool:
             list(pool.map(one, jars))
     except Exception as error:  # jgo and requests raise what they like; any of it means the same here
         raise Retry(f"jgo could not fetch the broker: {error}", "see whether the Maven repository can be reached") from error
+
+
+@contextmanager
+def _system_certificates() -> Iterator[None]:
+    """requests trusts a list of its own; a house whose proxy signs has put its authority into the system's list."""
+    if "REQUESTS_CA_BUNDLE" in os.environ or not SYSTEM_CERTIFICATES.is_file():
+        yield
+        return
+    os.environ["REQUESTS_CA_BUNDLE"] = str(SYSTEM_CERTIFICATES)
+    try:
+        yield
+    finally:
+        del os.environ["REQUESTS_CA_BUNDLE"]

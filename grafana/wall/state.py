@@ -3,8 +3,7 @@
 from typing import Any
 
 from grafana.wall.reader import Reader
-from streams.department import department
-from streams.figures import BY_NAME
+from streams.department import department, glasses
 
 _HEARD = """SELECT department, source, max(known_at) AS known_at, max(watermark) AS watermark,
   (SELECT sum(on_time + late) FROM ledger l WHERE l.department = f.department AND l.source = f.source AND l.hour > now() - interval '7 days') AS usual
@@ -20,8 +19,8 @@ async def heard(reader: Reader) -> dict[str, Any]:
     """
     answer = await reader.read(_HEARD)
     departments: dict[str, Any] = {
-        name: {"label": d.label, "short": d.short, "silent_after_seconds": d.silent_after_seconds, "as_of": None, "sources": []}
-        for name, d in BY_NAME.items()
+        d.name: {"label": d.label, "short": d.short, "silent_after_seconds": d.silent_after_seconds, "as_of": None, "sources": []}
+        for d in glasses()
     }
     for name, source, known, watermark, usual in zip(*answer["columns"], strict=True):
         if name not in departments:

@@ -7,6 +7,7 @@ import msgspec
 
 from streams.department import Department
 from streams.event import DAY_US, Event, Id, day_start_us
+from streams.figures import Daily, Figure, Glass, Percentile, Sum
 from streams.lives import MINUTE_US, Count, Life, Subject, Told
 
 
@@ -276,12 +277,84 @@ def _also(event: Einvoice, units: Mapping[str, str]) -> Count | None:
     return Count(minute, units.get(event.seller or "", ""), event.kind, (1, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
+GLASS = Glass(
+    name="einvoice",
+    place=1,
+    label="Hóa đơn điện tử",
+    short="Hóa đơn",
+    places="xã, phường",
+    place_kind="commune",
+    slot_minutes=10,
+    headline=("invoices", "value_vnd", "accepted", "code_seconds_p95"),
+    trend="invoices",
+    ranking="value_vnd",
+    figures=(
+        Figure(
+            "invoices",
+            "Hóa đơn điện tử hôm nay",
+            "hóa đơn",
+            "Số hóa đơn khác nhau (người bán, ký hiệu mẫu số, ký hiệu, số hóa đơn) có ngày lập hôm nay.",
+            Sum("invoices"),
+        ),
+        Figure(
+            "value_vnd",
+            "Giá trị hóa đơn hôm nay",
+            "đ",
+            "Tổng tiền thanh toán đã có thuế (TgTTTBSo nhân TGia) của hóa đơn còn hiệu lực; bị từ chối, hủy, thay thế không tính; "
+            "điều chỉnh cộng theo dấu.",
+            Sum("value_vnd"),
+            "money",
+        ),
+        Figure(
+            "accepted",
+            "Hóa đơn được chấp nhận",
+            "hóa đơn",
+            "Hóa đơn được cơ quan thuế cấp mã hoặc chấp nhận, tính theo trạng thái hiện nay.",
+            Sum("accepted"),
+        ),
+        Figure(
+            "code_seconds_p95",
+            "Thời gian cấp mã, 95 % nhanh hơn",
+            "giây",
+            "95 % hóa đơn có mã được cấp nhanh hơn số giây này, từ lúc người bán ký đến lúc cơ quan thuế ký (sai số tối đa 5 %).",
+            Percentile("code_seconds_1m", 0.95),
+            "seconds",
+            watch_above=60,
+        ),
+        Figure(
+            "code_seconds_p50",
+            "Cấp mã, trung vị",
+            "giây",
+            "Một nửa số hóa đơn có mã được cấp nhanh hơn số giây này (sai số tối đa 5 %).",
+            Percentile("code_seconds_1m", 0.5),
+            "seconds",
+        ),
+        Figure(
+            "messages",
+            "Thông điệp T-VAN",
+            "thông điệp",
+            "Số thông điệp T-VAN khác nhau (MTDiep), theo giờ của chính thông điệp.",
+            Sum("messages"),
+        ),
+        Figure("pending", "Chờ kết quả", "hóa đơn", "Hóa đơn đã gửi, cơ quan thuế chưa trả lời.", Sum("pending")),
+        Figure("rejected", "Bị từ chối", "hóa đơn", "Hóa đơn cơ quan thuế không chấp nhận.", Sum("rejected")),
+        Figure("cancelled", "Đã hủy", "hóa đơn", "Hóa đơn hủy theo thông báo sai sót 04/SS-HĐĐT đã được chấp nhận.", Sum("cancelled")),
+        Figure("replaced", "Bị thay thế", "hóa đơn", "Hóa đơn có hóa đơn khác thay thế.", Sum("replaced")),
+        Figure("tax_vnd", "Tiền thuế", "đ", "Tổng tiền thuế (TgTThue nhân TGia) của hóa đơn còn hiệu lực.", Sum("tax_vnd"), "money"),
+        Figure(
+            "sellers", "Người bán", "người bán", "Số người bán khác nhau có hóa đơn lập trong ngày.", Daily("einvoice_sellers", "sellers")
+        ),
+    ),
+    month="value_vnd",
+)
+
+
 DEPARTMENT = Department(
     name="einvoice",
+    glass=GLASS,
     event=Einvoice,
     domain="tax",
     late_after_seconds=900,
-    fresh_within_seconds=300,
     subject=lambda event: event.seller or event.question or event.id,
     measures=("messages", "invoices", "accepted", "rejected", "pending", "cancelled", "replaced", "value_vnd", "tax_vnd"),
     histogram="code_seconds",

@@ -6,6 +6,7 @@ import msgspec
 
 from streams.department import Department
 from streams.event import Event, Id, TimeUs
+from streams.figures import Figure, Glass, Held, Sum, Units
 from streams.lives import MINUTE_US, Count, Life, Told
 
 
@@ -60,12 +61,54 @@ def _counts(state: ReceiptState, units: Mapping[str, str]) -> Count:
     return Count(state.at_us - state.at_us % MINUTE_US, state.unit, state.kind, measures)
 
 
+GLASS = Glass(
+    name="payment",
+    place=3,
+    label="Thu viện phí không tiền mặt",
+    short="Viện phí",
+    places="bệnh viện",
+    place_kind="hospital",
+    slot_minutes=10,
+    headline=("paid_vnd", "receipts", "mismatched", "hospitals"),
+    trend="paid_vnd",
+    ranking="paid_vnd",
+    figures=(
+        Figure(
+            "paid_vnd",
+            "Thu viện phí không tiền mặt",
+            "đ",
+            "Số tiền thực trả của các giao dịch thành công, thuộc ngày trả theo giờ Việt Nam; trả sai số tiền không cộng vào.",
+            Sum("paid_vnd"),
+            "money",
+            brief="Viện phí",
+        ),
+        Figure("receipts", "Giao dịch thành công", "giao dịch", "Số giao dịch khác nhau đã trả thành công.", Sum("receipts")),
+        Figure(
+            "mismatched", "Trả sai số tiền", "giao dịch", "Giao dịch trả khác số tiền phải trả; không cộng vào số thu.", Sum("mismatched")
+        ),
+        Figure(
+            "hospitals", "Bệnh viện có thu", "bệnh viện", "Số bệnh viện khác nhau có giao dịch thành công trong ngày.", Units("receipts")
+        ),
+        Figure("failed", "Giao dịch thất bại", "giao dịch", "Giao dịch ngân hàng báo thất bại.", Sum("failed")),
+        Figure("unknown", "Chưa rõ kết quả", "giao dịch", "Giao dịch ngân hàng chưa cho biết kết quả.", Sum("unknown")),
+        Figure(
+            "refused",
+            "Sai chữ ký, không nhận",
+            "thông báo",
+            "Thông báo có chữ ký sai, bị từ chối và giữ lại để tra cứu.",
+            Held("signature"),
+        ),
+    ),
+    month="paid_vnd",
+)
+
+
 DEPARTMENT = Department(
     name="payment",
+    glass=GLASS,
     event=Payment,
     domain="payment",
     late_after_seconds=900,
-    fresh_within_seconds=300,
     subject=lambda event: event.transaction,
     measures=("receipts", "paid_vnd", "mismatched", "failed", "unknown"),
     distinct="hospitals",

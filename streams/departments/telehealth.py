@@ -6,6 +6,7 @@ import msgspec
 
 from streams.department import Department
 from streams.event import Event, Id, TimeUs
+from streams.figures import Figure, Glass, Sum, Units
 from streams.lives import MINUTE_US, Count, Life, Told
 
 
@@ -70,12 +71,51 @@ def _counts(state: SessionState, units: Mapping[str, str]) -> Count | None:
     return Count(minute, state.unit, state.kind, measures) if any(measures) else None
 
 
+GLASS = Glass(
+    name="telehealth",
+    place=2,
+    label="Khám bệnh từ xa",
+    short="Khám từ xa",
+    places="bệnh viện",
+    place_kind="hospital",
+    slot_minutes=60,
+    headline=("sessions", "finished", "minutes", "sites"),
+    trend="sessions",
+    ranking="sessions",
+    figures=(
+        Figure(
+            "sessions",
+            "Phiên khám từ xa hôm nay",
+            "phiên",
+            "Lượt khám lớp VR đã diễn ra (đã đến, đang khám, đã xong), thuộc ngày bắt đầu theo giờ Việt Nam.",
+            Sum("sessions"),
+        ),
+        Figure("finished", "Phiên đã kết thúc", "phiên", "Phiên khám từ xa đã kết thúc.", Sum("finished")),
+        Figure(
+            "minutes", "Phút tư vấn từ xa", "phút", "Tổng thời lượng của các phiên đã kết thúc, tính bằng phút.", Sum("seconds", per=60)
+        ),
+        Figure(
+            "sites", "Bệnh viện có phiên khám", "bệnh viện", "Số bệnh viện khác nhau có phiên khám từ xa trong ngày.", Units("sessions")
+        ),
+        Figure("cancelled", "Phiên bị hủy", "phiên", "Phiên khám từ xa bị hủy.", Sum("cancelled")),
+        Figure(
+            "not_telehealth",
+            "Lượt khám khác, không tính",
+            "lượt",
+            "Lượt khám của các lớp khác (tại chỗ, nội trú, cấp cứu, tại nhà) đã nhận và để ngoài số liệu.",
+            Sum("not_telehealth"),
+        ),
+    ),
+    month="minutes",
+)
+
+
 DEPARTMENT = Department(
     name="telehealth",
+    glass=GLASS,
     event=Telehealth,
     domain="health",
     late_after_seconds=900,
-    fresh_within_seconds=300,
     subject=lambda event: event.session,
     measures=("sessions", "finished", "cancelled", "seconds", "not_telehealth"),
     distinct="sites",

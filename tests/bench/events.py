@@ -45,7 +45,7 @@ def events(total: int, truth: Truth, seed: int = 1) -> Iterator[tuple[str, Event
     registry = [*sellers()]
     waiting: list[tuple[int, int, str, Event]] = []
     number = itertools.count()
-    made = {name: 0 for name in SHARES}
+    made = dict.fromkeys(SHARES, 0)
     seen = _Seen(truth)
     while (so_far := sum(made.values())) < total:
         at_us = DAY_START_US + so_far * DAY_SECONDS * SECOND_US // total
@@ -93,12 +93,18 @@ def _package(chance: random.Random, seller: str, at_us: int) -> Iterator[Event]:
     yield _message(chance, "204", answered, _hex(chance), question, seller, Facts(verdict=verdict))
 
 
-def _message(
-    chance: random.Random, kind: str, at_us: int, id: str, question: str | None, seller: str, facts: Facts
-) -> Einvoice:
+def _message(chance: random.Random, kind: str, at_us: int, id: str, question: str | None, seller: str, facts: Facts) -> Einvoice:
     known, body = _known(chance, at_us), f"{chance.getrandbits(64):016x}"
     return Einvoice(
-        id=id, body=body, source="tax-feed", event_time_us=at_us, known_at_us=known, kind=kind, seller=seller, question=question, facts=facts
+        id=id,
+        body=body,
+        source="tax-feed",
+        event_time_us=at_us,
+        known_at_us=known,
+        kind=kind,
+        seller=seller,
+        question=question,
+        facts=facts,
     )
 
 

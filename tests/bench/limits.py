@@ -1,6 +1,5 @@
 """What this machine could do at most: the database with rows made ready, and Kafka read and decoded with nothing done."""
 
-import asyncio
 import itertools
 import time
 from collections.abc import Iterator
@@ -76,7 +75,9 @@ def consume_rate(stage: Stage) -> float:
 
 async def _consume(stage: Stage) -> float:
     options = aiokafka_options(stage.settings.kafka, stage.bootstrap)
-    consumer = AIOKafkaConsumer(**options, auto_offset_reset="earliest", enable_auto_commit=False, max_partition_fetch_bytes=4 * 1024 * 1024)
+    consumer = AIOKafkaConsumer(
+        **options, auto_offset_reset="earliest", enable_auto_commit=False, max_partition_fetch_bytes=4 * 1024 * 1024
+    )
     await consumer.start()
     parts = [TopicPartition(t, n) for t in stage.topics for n in range(stage.settings.kafka.partitions)]
     consumer.assign(parts)

@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
@@ -39,7 +40,11 @@ def run(stage: Stage) -> Run:
             connection.execute(f"set search_path = {schema(stage.settings.space)}, public")
             committed = watch(worker, started, lambda: _one(connection, "select coalesce(sum(received), 0) from ledger"), total, 0.02)
             followed = watch(
-                worker, started, lambda: _one(connection, "select 1 where not exists (select from owed) and exists (select from batch)"), 1, 0.05
+                worker,
+                started,
+                lambda: _one(connection, "select 1 where not exists (select from owed) and exists (select from batch)"),
+                1,
+                0.05,
             )
             cpu, memory = cpu_seconds(worker.pid), peak_mb(worker.pid)
             postgres = postgres_seconds(stage.state_dir) - before
@@ -55,7 +60,7 @@ def run(stage: Stage) -> Run:
     return Run(committed, rate, behind, float(lags[0]), float(lags[1]), memory, cpu / total * 1e6, postgres / total * 1e6, wrong)
 
 
-def _differences(stage: Stage, connection: psycopg.Connection[object]) -> list[str]:
+def _differences(stage: Stage, connection: psycopg.Connection[Any]) -> list[str]:
     truth = stage.truth
     unique = truth.events - truth.repeats
     wanted = {
@@ -73,11 +78,11 @@ def _differences(stage: Stage, connection: psycopg.Connection[object]) -> list[s
         "select sum(sessions) from telehealth_1m": truth.figures["sessions"],
     }
     for name, count in truth.by_department.items():
-        wanted |= {f"select count(*) from {name}_{what}": count for what in ("event", "identity")}
+        wanted |= {f"select count(*) from {name}_{what}": count for what in ("event", "identity")}  # noqa: S608  # our own names
     found = {query: _one(connection, query) for query in wanted}
     return [f"{query}: {found[query]}, not {value}" for query, value in wanted.items() if found[query] != value]
 
 
-def _one(connection: psycopg.Connection[object], query: str) -> int:
-    row = connection.execute(query).fetchone()  # type: ignore[call-overload]  # our own words, not input
+def _one(connection: psycopg.Connection[Any], query: str) -> int:
+    row = connection.execute(query).fetchone()
     return int(row[0] or 0) if row else 0

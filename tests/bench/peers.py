@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy import console
-from deploy.embedded.places import cache_dir, draft_of
+from deploy.embedded.places import cache_dir, locked
 from sinks.derive import columns
 from streams.department import department
+from streams.errors import Retry
 from streams.topics import topic
 from tests.bench.measure import Seen, cpu_seconds, end, peak_mb, postgres_seconds, start, watch
 from tests.bench.stage import Stage
 
 QUIX = ("quixstreams==3.28.1", "psycopg2-binary==2.9.11")
 LOOK_SECONDS = 0.25
+INSTALL_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,12 @@ def quix_python() -> Path | None:
         return python
     console.say(f"making an environment for Quix Streams in {home}")
     try:
-        with draft_of(home.with_suffix(".mark")):  # holds two starts apart; venvs cannot be moved, so the folder itself is made in place
+        with locked(home.with_suffix(".lock"), INSTALL_SECONDS):
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True, capture_output=True)
-            subprocess.run([str(python), "-m", "pip", "install", "--quiet", *QUIX], check=True, capture_output=True, text=True, timeout=300)
-    except (subprocess.SubprocessError, OSError) as error:
+            subprocess.run(
+                [str(python), "-m", "pip", "install", "--quiet", *QUIX], check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS
+            )
+    except (subprocess.SubprocessError, OSError, Retry) as error:
         shutil.rmtree(home, ignore_errors=True)
         said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
         console.say(f"Quix Streams is left out, it cannot be installed: {said[-1] if said else type(error).__name__}")
@@ -75,12 +79,12 @@ def _run(stage: Stage, peer: str, command: Sequence[str], rows: int) -> Run:
         "BENCH_COLUMNS": json.dumps(kinds),
         "BENCH_TOPICS": json.dumps({topic(name, stage.settings.space): table for name, table in tables.items()}),
     }
-    query = "select " + " + ".join(f"(select count(*) from bench.{table})" for table in tables.values())
+    query = "select " + " + ".join(f"(select count(*) from bench.{table})" for table in tables.values())  # noqa: S608  # our own names
     started = time.monotonic()
     process = start(command, stage.state_dir / f"bench-{peer}.log", **environment)
     try:
         with stage.connect() as connection:
-            seen = watch(process, started, lambda: int(connection.execute(query).fetchone()[0]), rows, LOOK_SECONDS)  # type: ignore[index,call-overload]  # a count always has its row; our own words
+            seen = watch(process, started, lambda: int(connection.execute(query).fetchone()[0]), rows, LOOK_SECONDS)  # type: ignore[index]  # a count always has its row
         cpu, memory, postgres = cpu_seconds(process.pid), peak_mb(process.pid), postgres_seconds(stage.state_dir) - before
     finally:
         end(process)

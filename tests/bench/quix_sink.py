@@ -5,8 +5,8 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from quixstreams import Application
-from quixstreams.sinks.community.postgresql import PostgreSQLSink
+from quixstreams import Application  # type: ignore[import-not-found]  # in its own environment only
+from quixstreams.sinks.community.postgresql import PostgreSQLSink  # type: ignore[import-not-found]  # the same
 
 COLUMNS: dict[str, dict[str, str]] = json.loads(os.environ["BENCH_COLUMNS"])
 DATABASE: dict[str, str] = json.loads(os.environ["BENCH_DATABASE"])

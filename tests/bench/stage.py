@@ -19,7 +19,7 @@ from deploy.embedded import parts
 from deploy.embedded.topics import create_topics
 from sinks.derive import columns
 from sinks.lives import Figures
-from sinks.migrations import migrate, schema
+from sinks.migrations import board, migrate, schema
 from sinks.roles import ingest_dsn
 from streams.brokers import aiokafka_options
 from streams.department import department, departments
@@ -71,9 +71,7 @@ class Stage:
                 name = made[each.name] = f"{peer}_{each.name}"
                 if connection.execute("select to_regclass(%s)", [f"bench.{name}"]).fetchone() != (None,):
                     continue
-                shape = sql.SQL(", ").join(
-                    sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(c.type)) for c in columns(each.event)
-                )
+                shape = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(c.type)) for c in columns(each.event))
                 connection.execute(sql.SQL("create table bench.{} ({}, {})").format(sql.Identifier(name), shape, sql.SQL(key)))
                 connection.execute(
                     "select create_hypertable(%s, 'event_time', chunk_time_interval => interval '7 days', create_default_indexes => false)",
@@ -92,6 +90,7 @@ def stage(folder: Path, total: int, keep: bool) -> Iterator[Stage]:
     settings = load(state_dir=folder)
     found = parts.ensure(settings, console.say)
     try:
+        _forget(found.dsn, settings)
         migrate(found.dsn, settings)
         create_topics(settings, found.bootstrap)
         figures = Figures(ingest_dsn(settings), settings.space, "einvoice")
@@ -101,6 +100,16 @@ def stage(folder: Path, total: int, keep: bool) -> Iterator[Stage]:
         yield Stage(settings, found.bootstrap, found.dsn, truth, tuple(topic(d.name, settings.space) for d in departments()))
     finally:
         (parts.stop if keep else parts.wipe)(settings)
+
+
+def _forget(dsn: str, settings: Settings) -> None:
+    """A kept folder may hold the tables of an older program; nothing in them is needed."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("drop schema if exists bench cascade")
+        for name in (board(settings.space), schema(settings.space)):
+            connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(name)))
+        if connection.execute("select to_regclass('ioc.migration')").fetchone() != (None,):
+            connection.execute("delete from ioc.migration where space = %s", [settings.space])
 
 
 def _produced(settings: Settings, bootstrap: str, total: int) -> Truth:

@@ -114,7 +114,7 @@ class QueryStand(OverHttp):
         return made("query", self.server.url + "/list", credential="env:CONTRACT_SECRET", bank="hdbank")
 
     def record(self, number: int) -> bytes:
-        at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=3000 - number)
+        at = datetime.now(UTC).replace(microsecond=0) - timedelta(seconds=90 - number)
         return json.dumps({"transactionId": str(number), "transactionTime": at.strftime("%Y%m%d%H%M%S")}, separators=(",", ":")).encode()
 
     def answer(self, asked: Question) -> Reply:

@@ -1,6 +1,7 @@
 """What each connector does about the particular ways of its protocol."""
 
 import base64
+import dataclasses
 import gzip
 import json
 import zipfile
@@ -18,6 +19,7 @@ from connectors.connector import Page, connect
 from connectors.fhir import Fhir
 from connectors.http import retry_after
 from connectors.patience import LONGEST_SECONDS, backoff
+from connectors.query import Query
 from streams.errors import Misconfigured, Retry
 from streams.settings import Source
 
@@ -178,6 +180,21 @@ def test_the_place_in_a_list_moves_only_when_all_of_it_was_read(tmp_path: Path, 
     monkeypatch.setenv("BANK_SECRET", "s")
     with serving(lambda asked: listed([{"n": str(len(server.asked))}], pages=3)) as server:
         assert [page.cursor is None for page in whole(connect(bank(server.url), tmp_path))] == [True, True, False]
+
+
+def test_a_list_is_read_a_little_back_each_time_and_far_back_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BANK_SECRET", "s")
+    clock = [NOW]
+    with serving(lambda asked: listed([])) as server:
+        made = connect(bank(server.url, overlap_seconds=60, reach_back_seconds=3600), tmp_path)
+        assert isinstance(made, Query)
+        query, cursor, reached = dataclasses.replace(made, now=lambda: clock[0]), NOW.strftime("%Y%m%d%H%M%S"), []
+        for minutes in (0, 5, 10, 16):
+            clock[0] = NOW + timedelta(minutes=minutes)
+            whole(query, cursor)
+            window = json.loads(base64.b64decode(json.loads(server.asked[-1].body)["data"]))
+            reached.append(NOW - datetime.strptime(window["from"] + "Z", "%Y%m%d%H%M%S%z"))
+    assert [int(back.total_seconds()) for back in reached] == [3600, 60, 60, 3600]
 
 
 def files(path: Path, tmp_path: Path) -> list[Page]:

@@ -25,12 +25,16 @@ from connectors import cursors, pump
 from connectors.connector import connect
 from connectors.fuse import REJECTS_ALLOWED, WINDOW_RECORDS
 from connectors.intake import intake
+from deploy.embedded import kafka as embedded_kafka
 from deploy.embedded.topics import create_topics
 from streams import pseudonym
 from streams.brokers import kafka_python_options
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings, Source
 from streams.topics import topic
+
+# kafka-python leaves a socket open when a connection is given up in the middle of being made, as happens on a busy machine
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 
 PAGE = 20
 
@@ -293,7 +297,7 @@ def test_a_killed_process_resumes_with_nothing_lost(bench: Bench, process: Any) 
         before = len(bench.server.asked)
         for _ in range(8):
             bench.feed.pace.release()
-        eventually(lambda before=before: len(bench.server.asked) >= before + 5, within_seconds=30)
+        eventually(lambda before=before: len(bench.server.asked) >= before + 5, within_seconds=60)
         running.send_signal(signal.SIGKILL)  # in the middle: pages read and not produced, produced and not acknowledged, cursor not kept
         running.communicate()
     for _ in range(1000):
@@ -310,11 +314,30 @@ def test_a_killed_process_resumes_with_nothing_lost(bench: Bench, process: Any) 
 def test_a_termination_finishes_the_page_in_hand_and_tells_the_tally(bench: Bench, process: Any) -> None:
     bench.feed.held = [message(n) for n in range(60)]
     running = process("feed")
-    eventually(lambda: bench.place().cursor == "60", within_seconds=30)
+    eventually(lambda: bench.place().cursor == "60", within_seconds=60)
     running.send_signal(signal.SIGTERM)
     said, _ = running.communicate(timeout=20)
     assert running.returncode == 0
     assert json.loads(said) == {"source": "feed", "pulled": 60, "produced": 60, "rejected": 0, "cursor": "60"}
+
+
+def test_a_termination_while_kafka_is_away_ends_at_once_and_loses_nothing(bench: Bench, process: Any, settings: Settings) -> None:
+    bench.feed.held = [message(n) for n in range(5)]
+    running = process("feed")
+    eventually(lambda: bench.place().cursor == "5", within_seconds=60)
+    broker = embedded_kafka.pid_of(settings.state_dir.resolve())
+    assert broker is not None
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        bench.feed.held += [message(n) for n in range(5, 9)]
+        asked = len(bench.server.asked)
+        eventually(lambda: len(bench.server.asked) > asked)
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=20)
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    assert process("feed", "--once").wait(timeout=60) == 0
+    assert len({event["id"] for event in bench.events()}) == 9
 
 
 def test_files_are_pulled_by_one_command(bench: Bench, process: Any, tmp_path: Path) -> None:

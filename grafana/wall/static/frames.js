@@ -43,6 +43,14 @@ export function named(data, name) {
   return fields(data).find((field) => field.name === name);
 }
 
+/** The top of a curve's scale. A single burst would flatten the rest of the day: beyond 4 times what 95 % of the values keep below,
+ *  the scale ends at 1.5 times that, and whoever draws says how high the burst really is. */
+export function ceiling(values) {
+  const known = values.filter((value) => value !== null && value > 0).sort((a, b) => a - b);
+  const top = known.at(-1) ?? 0, usual = known[Math.floor(known.length * 0.95)] ?? 0;
+  return known.length >= 20 && top > 4 * usual ? 1.5 * usual : top;
+}
+
 /** The fields a stat shows: those its `fields` expression names, else all numbers. */
 export function chosen(panel, data) {
   const wanted = panel.options?.reduceOptions?.fields;

@@ -1,16 +1,17 @@
 // The small curve under a figure: now as a line with its area, an earlier day dotted; or days as bars.
 
 import { svg } from "./dom.js";
+import { ceiling } from "./frames.js";
 
 /** A curve over [from, to]; now and then are {times, values}; gaps stay gaps. */
 export function curve(box, { from, to, now, then }) {
   const { clientWidth: width, clientHeight: height } = box;
   if (width < 10 || height < 10) return;
   const all = [...now.values, ...(then?.values ?? [])].filter((value) => value !== null);
-  const top = Math.max(...all, 1e-9), low = Math.min(0, ...all);
+  const top = Math.max(ceiling(all), 1e-9), low = Math.min(0, ...all);
   const pad = 4;
   const x = (time) => ((time - from) / (to - from)) * (width - 2 * pad) + pad;
-  const y = (value) => height - pad - ((value - low) / (top - low)) * (height - 2 * pad);
+  const y = (value) => height - pad - ((Math.min(value, top) - low) / (top - low)) * (height - 2 * pad);
   const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
   if (then) drawn.append(...runs(then).map((run) => svg("path", { class: "then", d: path(run, x, y) })));
   const lines = runs(now);

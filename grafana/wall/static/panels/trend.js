@@ -3,7 +3,7 @@
 import uPlot from "/vendor/uplot.js";
 import { el, variable } from "../dom.js";
 import { ZONE, dayMonth, minute, number, scale } from "../format.js";
-import { config, fields, look, settled } from "../frames.js";
+import { ceiling, config, fields, look, settled } from "../frames.js";
 
 const made = new WeakMap();
 
@@ -52,14 +52,32 @@ function options(panel, shown, box, unit, range) {
     cursor: { show: false },
     padding: [0.6 * rem, 0.9 * rem, 0, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), ZONE),
-    scales: { x: { time: true, range: (_, low, high) => range.value ?? (bars ? [low - 43_200, high + 43_200] : [low, high]) }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.06 : 1] } },
+    scales: { x: { time: true, range: (_, low, high) => range.value ?? (bars ? [low - 43_200, high + 43_200] : [low, high]) }, y: { range: (plot, low, high) => [Math.min(0, low), high > 0 ? top(plot) * 1.06 : 1] } },
     axes: [
       { stroke: faint, font, size: 2.1 * rem, gap: 0.5 * rem, ticks: { show: false }, grid: { stroke: line, width: 1, show: !bars }, splits: bars ? undefined : hours(range), values: (_, times) => times.map((time) => label(time * 1000, bars, range)) },
       { stroke: faint, font, size: 3.9 * rem, gap: 0.5 * rem, ticks: { show: false }, grid: { stroke: line, width: 1 }, space: 4.2 * rem, values: (_, values) => values.map((value) => number(value / unit.by, small(values, unit))) },
     ],
     series: [{}, ...shown.map((field) => series(panel, field, rem))],
-    hooks: { draw: bars ? [] : [(plot) => tip(plot, rem)] },
+    hooks: { draw: bars ? [] : [(plot) => tip(plot, rem), (plot) => beyond(plot, rem, font)] },
   };
+}
+
+function top(plot) {
+  return ceiling(plot.data.slice(1).flatMap((values) => values.filter((value) => value !== undefined)));
+}
+
+/** How high the curve really goes where it leaves the scale. */
+function beyond(plot, rem, font) {
+  const [times, values] = plot.data, high = top(plot);
+  const peak = values.reduce((best, value, i) => (value > (values[best] ?? high) ? i : best), -1);
+  if (peak < 0) return;
+  const { ctx } = plot, x = plot.valToPos(times[peak], "x", true), y = plot.valToPos(high, "y", true);
+  ctx.save();
+  ctx.font = font.replace(/[\d.]+px/, (size) => `${parseFloat(size) * devicePixelRatio}px`);
+  ctx.fillStyle = variable("--soft");
+  ctx.textAlign = x > plot.bbox.left + plot.bbox.width / 2 ? "right" : "left";
+  ctx.fillText(`▲ ${number(values[peak])} lúc ${minute(times[peak] * 1000)}`, x + (ctx.textAlign === "right" ? -1 : 1) * 0.8 * rem * devicePixelRatio, y);
+  ctx.restore();
 }
 
 function small(values, unit) {
@@ -98,7 +116,7 @@ function tip(plot, rem) {
   const { ctx } = plot;
   ctx.save();
   ctx.beginPath();
-  ctx.arc(plot.valToPos(times[last], "x", true), plot.valToPos(values[last], "y", true), 0.34 * rem * devicePixelRatio, 0, 2 * Math.PI);
+  ctx.arc(plot.valToPos(times[last], "x", true), plot.valToPos(Math.min(values[last], top(plot)), "y", true), 0.34 * rem * devicePixelRatio, 0, 2 * Math.PI);
   ctx.fillStyle = variable("--accent");
   ctx.fill();
   ctx.restore();
