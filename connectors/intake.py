@@ -15,8 +15,8 @@ from streams.pseudonym import Keys, Pseudonyms
 from streams.settings import Source
 from streams.topics import LIVE, topic
 
-MESSAGE_LIMIT_BYTES = 1_000_000  # below Kafka's default message.max.bytes (1 MiB) by more than a key and the headers
-SEALED_LIMIT_BYTES = 700_000  # of the raw record: sealed and as base64 a third more, and still one message
+MESSAGE_LIMIT_BYTES = 8_000_000  # below what our topics take (streams.topics) by more than a key and the headers
+SEALED_LIMIT_BYTES = 4_000_000  # of the raw record: sealed and as base64 a third more, and still one message; T-VAN allows 2 MB
 
 log = structlog.get_logger()
 

@@ -23,7 +23,7 @@ from connectors.patience import Trouble, backoff
 from streams import metrics
 from streams.errors import Misconfigured, Retry
 from streams.event import encode
-from streams.topics import topic
+from streams.topics import MESSAGE_MOST_BYTES, topic
 
 PAGES_IN_FLIGHT = 4
 STORE_EVERY_SECONDS = 1.0  # a cursor one second old costs a second of repeats; a cursor a page would fill the compacted topic
@@ -59,6 +59,7 @@ def producer(options: Mapping[str, Any]) -> KafkaProducer:
         acks="all",
         linger_ms=5,
         batch_size=128 << 10,
+        max_request_size=MESSAGE_MOST_BYTES,
         request_timeout_ms=120_000,
         delivery_timeout_ms=900_000,
         max_block_ms=30_000,

@@ -18,7 +18,10 @@ def produce_again(settings: Settings, bootstrap: str, rows: Sequence[Mapping[str
     rows: id, source, department, known_at, sealed. Raises Retry when Kafka is away.
     """
     keys = pseudonym.load(settings.state_dir)
-    doors = {name: intake(_source(settings, name, department), keys, settings.space) for name, department in {(r["source"], r["department"]) for r in rows}}
+    doors = {
+        name: intake(_source(settings, name, department), keys, settings.space)
+        for name, department in {(r["source"], r["department"]) for r in rows}
+    }
     sender, understood, futures = producer(kafka_python_options(settings.kafka, bootstrap)), [], []
     try:
         for row in rows:
@@ -32,9 +35,11 @@ def produce_again(settings: Settings, bootstrap: str, rows: Sequence[Mapping[str
         for future in futures:
             future.get(timeout=60)
     except Exception as error:
-        raise Retry(f"Kafka did not take the records ({type(error).__name__})", "run it again: what was produced already counts once") from error
+        raise Retry(
+            f"Kafka did not take the records ({type(error).__name__})", "run it again: what was produced already counts once"
+        ) from error
     finally:
-        sender.close()
+        sender.close(timeout=30)
     return understood
 
 
@@ -42,4 +47,4 @@ def _source(settings: Settings, name: str, department: str) -> Source:
     try:
         return settings.source(name)
     except Misconfigured:
-        return Source(name="files", department=department, connector="files")  # read by hand, or its source is gone since
+        return Source(name=name, department=department, connector="files")  # read by hand, or its source is gone since

@@ -65,15 +65,15 @@ class Changes:
 
     states: dict[Subject, Any] = field(default_factory=dict)
     counted: dict[str, Count | None] = field(default_factory=dict)
-    cells: dict[Cell, list[int]] = field(default_factory=dict)
+    cells: dict[Cell, tuple[int, ...]] = field(default_factory=dict)
     spreads: dict[tuple[Cell, int], int] = field(default_factory=lambda: defaultdict(int))
 
     def move(self, count: Count, known_us: int, sign: int) -> None:
         """Add (+1) or take out (-1) what a subject counts for, as it became known at `known_us`."""
         cell = (count.minute_us, known_us - known_us % MINUTE_US, count.unit, count.kind)
-        measures = count.measures if sign > 0 else [*map(neg, count.measures)]
+        measures = count.measures if sign > 0 else tuple(map(neg, count.measures))
         held = self.cells.get(cell)
-        self.cells[cell] = [*measures] if held is None else [*map(add, held, measures)]
+        self.cells[cell] = measures if held is None else tuple(map(add, held, measures))
         if count.spread is not None:
             self.spreads[cell, bound(count.spread)] += sign
 

@@ -35,9 +35,11 @@ def register(app: typer.Typer) -> None:
 
 
 def pull(
-    source: Annotated[str, typer.Argument(help="A source of ioc.toml, or the word `files`.", show_default=False)],
-    department: Annotated[str | None, typer.Argument(help="With `files`: einvoice, telehealth or payment.", show_default=False)] = None,
-    path: Annotated[Path | None, typer.Argument(help="With `files`: a file, folder or zip.", show_default=False)] = None,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A source of ioc.toml, or the word `files`.", show_default=False)],
+    department: Annotated[
+        str | None, typer.Argument(metavar="DEPARTMENT", help="With `files`: einvoice, telehealth or payment.", show_default=False)
+    ] = None,
+    path: Annotated[Path | None, typer.Argument(metavar="PATH", help="With `files`: a file, folder or zip.", show_default=False)] = None,
     once: Annotated[bool, typer.Option("--once", help="End when nothing is new, instead of going on reading.")] = False,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Forget the cursor: read everything again. What comes twice counts once.")

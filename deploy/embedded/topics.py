@@ -10,7 +10,7 @@ from streams.brokers import kafka_python_options
 from streams.department import NAMES
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
-from streams.topics import topic
+from streams.topics import MESSAGE_MOST_BYTES, topic
 
 REACH_MS = 10_000
 HOUR_MS = 3_600_000
@@ -66,5 +66,6 @@ def _new(settings: Settings, name: str, partitions: int, more: Mapping[str, str]
         # retention counts from the arrival: no clock of a producer may delete a record early
         "message.timestamp.type": "LogAppendTime",
         "min.insync.replicas": str(max(1, replication - 1)),
+        "max.message.bytes": str(MESSAGE_MOST_BYTES),
     }
     return NewTopic(name, num_partitions=partitions, replication_factor=replication, topic_configs={**common, **more})
