@@ -9,9 +9,13 @@ REJECTS_ALLOWED = WINDOW_RECORDS * 20 // 100
 
 @dataclass
 class Fuse:
-    """Counts the rejects among the last WINDOW_RECORDS records of one source. Blown, it stays so until it is replaced."""
+    """Counts the rejects among the last WINDOW_RECORDS records of one source. Blown, it stays so until it is replaced.
+
+    allowed: how many rejects it bears; WINDOW_RECORDS bears any number, for files that somebody hands over and waits for.
+    """
 
     blown: bool = False
+    allowed: int = REJECTS_ALLOWED
     _last: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW_RECORDS), repr=False)
     _rejects: int = 0
 
@@ -21,5 +25,5 @@ class Fuse:
             self._rejects -= self._last[0]
         self._last.append(cause is not None)
         self._rejects += cause is not None
-        if self._rejects > REJECTS_ALLOWED:
+        if self._rejects > self.allowed:
             self.blown = True

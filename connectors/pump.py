@@ -100,6 +100,7 @@ class Pump:
         kafka: Mapping[str, Any],
         shown: Callable[[Tally], None] = lambda tally: None,
         patience_seconds: float = 60.0,
+        fuse: Fuse | None = None,
     ) -> None:
         self.tally = Tally(intake.source.name)
         self._intake = intake
@@ -107,7 +108,7 @@ class Pump:
         self._kafka = kafka
         self._shown = shown
         self._patience_seconds = patience_seconds
-        self._fuse = Fuse()
+        self._fuse = fuse or Fuse()
         self._trouble = Trouble(intake.source.name)
         self._stop = threading.Event()
         self._producer: KafkaProducer | None = None

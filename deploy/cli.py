@@ -55,11 +55,30 @@ def _register(arguments: list[str]) -> None:
         importlib.import_module(f"deploy.commands.{module}").register(app)
 
 
+def _hoisted(arguments: list[str]) -> list[str]:
+    """The options that every command knows, moved to the front: `ioc pull tax-feed --config F` is `ioc --config F pull tax-feed`."""
+    front: list[str] = []
+    rest: list[str] = []
+    left = iter(arguments)
+    for word in left:
+        name = word.partition("=")[0]
+        if word == "--":
+            rest += [word, *left]
+        elif name in ("--config", "--space"):
+            front += [word] if "=" in word else [word, *([value] if (value := next(left, None)) is not None else [])]
+        elif word in ("--debug", "--verbose"):
+            front.append(word)
+        else:
+            rest.append(word)
+    return front + rest
+
+
 def main() -> None:
     """Run `ioc`; every error becomes one sentence of what is wrong, one of what to do, and an exit code (doors.md)."""
-    _register(sys.argv[1:])
+    arguments = _hoisted(sys.argv[1:])
+    _register(arguments)
     try:
-        code = app(standalone_mode=False)
+        code = app(arguments, standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         console.say("interrupted")
         sys.exit(130)

@@ -46,15 +46,18 @@ def result(found: Any, as_json: bool, shown: Callable[[], None] | None = None) -
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str | None = None) -> None:
-    """A table for people on stdout: one row is shown as a list, None as a dash."""
+    """A table for people on stdout: one row is shown as a list, None as a dash; numbers are never cut."""
     names, held = [*columns], [[*row] for row in rows]
-    drawn = Table(title=title, title_justify="left", header_style="bold", show_header=len(held) != 1)
+    drawn = Table(header_style="bold", show_header=len(held) != 1)
+    if title:
+        answer.print(title)
     if len(held) == 1:
         for name, value in zip(names, held[0], strict=True):
             drawn.add_row(name, _cell(value))
     else:
-        for name in names:
-            drawn.add_column(name, no_wrap=True)
+        for i, name in enumerate(names):
+            counts = all(row[i] is None or isinstance(row[i], int | float) for row in held)
+            drawn.add_column(name, no_wrap=counts, justify="right" if counts else "left", overflow="fold")
         for row in held:
             drawn.add_row(*(_cell(value) for value in row))
     answer.print(drawn)

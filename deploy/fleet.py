@@ -24,7 +24,7 @@ class Fleet:
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
-        self._environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
+        self.environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._commands: dict[str, Sequence[str]] = {}
 
@@ -39,7 +39,7 @@ class Fleet:
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env=self._environment,
+                env=self.environment,
                 start_new_session=True,
             )
 
@@ -107,17 +107,10 @@ def write_secrets(folder: Path) -> Mapping[str, Path]:
 def write_configuration(path: Path, ports: Mapping[str, int], web_port: int, units: Mapping[str, Mapping[str, str]]) -> None:
     """The sources of a demo as ioc.toml. units: bank -> its own code of a hospital -> ours."""
     secret_of = write_secrets(path.parent)
+    fhir = f"http://127.0.0.1:{ports['telehealth']}/fhir/Encounter"
     tables = [
         _source("tax-feed", "einvoice", "rest", "tvan", f"http://127.0.0.1:{ports['tax']}/tvan/messages", secret_of["tax"], 0.2),
-        _source(
-            "telehealth",
-            "telehealth",
-            "fhir",
-            "fhir",
-            f"http://127.0.0.1:{ports['telehealth']}/fhir/Encounter",
-            secret_of["telehealth"],
-            0.5,
-        ),
+        _source("telehealth", "telehealth", "fhir", "fhir", fhir, secret_of["telehealth"], 0.5, "options = { overlap_seconds = 3 }\n"),
     ]
     for bank in BANKS:
         mapped = "[sources.units]\n" + "".join(f'"{code}" = "{unit}"\n' for code, unit in units[bank].items())

@@ -14,6 +14,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from connectors import pump
 from connectors.connector import connect
+from connectors.fuse import WINDOW_RECORDS, Fuse
 from connectors.intake import intake
 from connectors.pump import Tally
 from deploy import console
@@ -78,7 +79,8 @@ def pull(
     connector = connect(read, chosen.state_dir)
     door = intake(read, pseudonym.load(chosen.state_dir), chosen.space)
     with _progress() as shown, _stopped() as stop:
-        moving = pump.Pump(door, connector, kafka, shown)
+        by_hand = Fuse(allowed=WINDOW_RECORDS) if source == FILES and once else None  # whoever hands files over wants all of them tried
+        moving = pump.Pump(door, connector, kafka, shown, fuse=by_hand)
         tally = moving.once(stop) if once else moving.follow(stop)
     console.result({key: value for key, value in asdict(tally).items() if key != "blown"}, as_json, lambda: _say(tally))
     if tally.blown:

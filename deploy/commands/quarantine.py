@@ -56,8 +56,9 @@ def list_(department: Name = None, cause: Cause = None, as_json: Json = False) -
         group = groups.setdefault(key, dict(zip(("department", "source", "cause"), key, strict=True)) | {"records": 0})
         group |= {"records": group["records"] + 1, "newest": row["known_at"].isoformat(), "id": row["id"], "wrong": row["wrong"]}
     found = [groups[key] for key in sorted(groups)]
-    columns = ["department", "source", "cause", "records", "newest", "id", "wrong"]
-    console.result({"rows": found}, as_json, lambda: console.table(columns, ([row[c] for c in columns] for row in found)))
+    columns = ["department", "source", "cause", "records", "newest", "wrong"]
+    shown = [[row[c] if c != "newest" else f"{row['id'][:8]} at {row[c][:19]}" for c in columns] for row in found]
+    console.result({"rows": found}, as_json, lambda: console.table(columns, shown))
 
 
 def show(
