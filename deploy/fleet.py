@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deploy.embedded.processes import free_port, until
+from deploy.embedded.processes import end, free_port, recall, remember, until
 from streams.errors import Retry
 
 SIMULATORS = ("tax", "telehealth", "banks")
@@ -20,13 +20,19 @@ SHARE = {"tax": 0.7, "telehealth": 0.1, "banks": 0.2}
 
 
 class Fleet:
-    """Child processes by name, each with its log in `folder`/logs. They die with us: SIGTERM first, so that batches finish."""
+    """Child processes by name, each with its log in `folder`/logs and its pid in `folder`/pids: what a killed run left behind is ended
+    by the next one."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
         self.environment = {**os.environ, **environment, "PYTHONUNBUFFERED": "1"}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._commands: dict[str, Sequence[str]] = {}
+        for left in (folder / "pids").glob("*"):
+            pid = recall(left)
+            if pid is not None:
+                end(pid, 5.0)
+            left.unlink()
 
     def start(self, name: str, *arguments: str) -> None:
         """Run `python -m ARGUMENTS`."""
@@ -42,6 +48,8 @@ class Fleet:
                 env=self.environment,
                 start_new_session=True,
             )
+        (self._folder / "pids").mkdir(exist_ok=True)
+        remember(self._folder / "pids" / f"{name}-{self.processes[name].pid}", self.processes[name].pid)
 
     def again(self, name: str) -> None:
         """Start a process that was killed once more, as it was."""

@@ -39,11 +39,13 @@ def _column(name: str, annotation: Any) -> Column:
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         null = True
         annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+    kind = None
     if typing.get_origin(annotation) is typing.Annotated:
-        meta = typing.get_args(annotation)[1]
-        kind = meta.extra["column"] if isinstance(meta, msgspec.Meta) and meta.extra else "text"
-    else:
-        kind = _PLAIN.get(annotation, "json")
+        annotation, meta = typing.get_args(annotation)
+        kind = (meta.extra or {}).get("column")
+    if typing.get_origin(annotation) is typing.Literal:
+        annotation = str
+    kind = kind or _PLAIN.get(annotation, "json")
     short = name.removesuffix("_us") if kind == "timestamptz" else name
     return Column(short, name, kind, null)
 

@@ -5,18 +5,19 @@ import struct
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
-from itertools import chain
+from functools import cache, lru_cache
 from operator import add
 from typing import Any
 
 import msgspec
 import psycopg
 from psycopg import sql
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from sinks import copy
 from sinks.derive import Column, columns
 from sinks.migrations import schema
+from sinks.timescale import STILL_SECONDS
 from streams.department import Department, department
 from streams.errors import Retry
 from streams.event import Touched, moment, vietnam_day
@@ -176,11 +177,11 @@ class Figures:
         measures = chosen.measures
         cells = {cell: values for cell, values in changes.cells.items() if any(values)}
         self._add(connection, f"{chosen.name}_1m", ("minute", "known", "unit", "kind"), measures, _cells(cells))
-        days: dict[tuple[int, str, str], list[int]] = {}
+        days: dict[tuple[int, str, str], tuple[int, ...]] = {}
         for (minute, _, unit, kind), values in cells.items():
             day = (vietnam_day(minute), unit, kind)
             held = days.get(day)
-            days[day] = values if held is None else [*map(add, held, values)]
+            days[day] = values if held is None else tuple(map(add, held, values))
         self._add(connection, f"{chosen.name}_1d", ("day", "unit", "kind"), measures, _days(days))
         if chosen.histogram:
             spreads = {key: n for key, n in changes.spreads.items() if n}
@@ -232,7 +233,8 @@ class Figures:
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._temporary.clear()
-            options = f"-c search_path={self._schema},public -c application_name=ioc-figures"
+            # A worker that stands still inside a transaction must not hold up the one that takes over.
+            options = f"-c search_path={self._schema},public -c application_name=ioc-figures -c idle_in_transaction_session_timeout={STILL_SECONDS}s"
             self._connection = psycopg.connect(self._dsn, connect_timeout=5, autocommit=True, options=options)
         return self._connection
 
@@ -240,7 +242,7 @@ class Figures:
     def _reaching(self) -> Any:
         try:
             yield
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError, IdleInTransactionSessionTimeout) as error:
             self.close()
             raise Retry(
                 f"the database is away: {str(error).splitlines()[0] if str(error) else type(error).__name__}", "start it again"
@@ -258,26 +260,28 @@ def _where(count: Any) -> bytes:
     return copy.timestamptz(count.minute_us) + copy.word(count.unit) + copy.word(count.kind) + member
 
 
-def _cells(cells: Mapping[Any, Sequence[int]]) -> list[bytes]:
+def _cells(cells: Mapping[Any, tuple[int, ...]]) -> list[bytes]:
     count = len(next(iter(cells.values()), ()))
-    start, numbers, word = struct.Struct("!hiqiq").pack, _numbers(count), copy.word
+    start, word = struct.Struct("!hiqiq").pack, copy.word
     return [
-        start(4 + count, 8, minute - copy.PG_EPOCH_US, 8, known - copy.PG_EPOCH_US) + word(unit) + word(kind) + numbers(values)
+        start(4 + count, 8, minute - copy.PG_EPOCH_US, 8, known - copy.PG_EPOCH_US) + word(unit) + word(kind) + _numbers(values)
         for (minute, known, unit, kind), values in cells.items()
     ]
 
 
-def _days(days: Mapping[tuple[int, str, str], Sequence[int]]) -> list[bytes]:
+def _days(days: Mapping[tuple[int, str, str], tuple[int, ...]]) -> list[bytes]:
     since_2000 = 10_957  # PostgreSQL counts days from 2000-01-01
     count = len(next(iter(days.values()), ()))
-    start, numbers, word = struct.Struct("!hii").pack, _numbers(count), copy.word
-    return [start(3 + count, 4, day - since_2000) + word(unit) + word(kind) + numbers(values) for (day, unit, kind), values in days.items()]
+    start, word = struct.Struct("!hii").pack, copy.word
+    return [
+        start(3 + count, 4, day - since_2000) + word(unit) + word(kind) + _numbers(values) for (day, unit, kind), values in days.items()
+    ]
 
 
-def _numbers(count: int) -> Callable[[Sequence[int]], bytes]:
-    """Encodes that many integers of 64 bits at once."""
-    pack, eights = struct.Struct("!" + "iq" * count).pack, (8,) * count
-    return lambda values: pack(*chain.from_iterable(zip(eights, values, strict=True)))
+@lru_cache(4096)
+def _numbers(values: tuple[int, ...]) -> bytes:
+    """Integers of 64 bits. Most cells hold one message and nothing else: their numbers are encoded once."""
+    return b"".join(map(copy.bigint, values))
 
 
 @cache
@@ -307,13 +311,8 @@ def _reading(event: type[Any]) -> tuple[list[Column], Callable[[Any], Any]]:
 
 
 def _spreads(spreads: Mapping[Any, int]) -> list[bytes]:
+    start, end, word = struct.Struct("!hiqiq").pack, struct.Struct("!iiiq").pack, copy.word
     return [
-        b"\0\x06"
-        + copy.timestamptz(minute)
-        + copy.timestamptz(known)
-        + copy.word(unit)
-        + copy.word(kind)
-        + copy.integer(bound)
-        + copy.bigint(n)
+        start(6, 8, minute - copy.PG_EPOCH_US, 8, known - copy.PG_EPOCH_US) + word(unit) + word(kind) + end(4, bound, 8, n)
         for ((minute, known, unit, kind), bound), n in spreads.items()
     ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.errors import IdleInTransactionSessionTimeout
 
 from sinks import copy
 from sinks.batch import HOUR_US, Batch, Counts, Part, Preparer
@@ -16,6 +17,7 @@ from streams.pseudonym import Keys
 from streams.store import Fenced, Partition, Records
 
 Connection = psycopg.Connection[Any]
+STILL_SECONDS = 10
 
 _GUARD = """
 update stream_offset o set next_offset = n.next
@@ -196,7 +198,8 @@ class Timescale:
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
             self._temporary.clear()
-            options = f"-c search_path={self._schema},public -c application_name=ioc-ingest"
+            # A worker that stands still inside a transaction must not hold up the one that takes over.
+            options = f"-c search_path={self._schema},public -c application_name=ioc-ingest -c idle_in_transaction_session_timeout={STILL_SECONDS}s"
             self._connection = psycopg.connect(self._dsn, connect_timeout=5, autocommit=True, options=options)
         return self._connection
 
@@ -204,7 +207,7 @@ class Timescale:
     def _reaching(self) -> Any:
         try:
             yield
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        except (psycopg.OperationalError, psycopg.InterfaceError, IdleInTransactionSessionTimeout) as error:
             self.close()
             raise Retry(
                 f"the database is away: {str(error).splitlines()[0] if str(error) else type(error).__name__}", "start it again"

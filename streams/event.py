@@ -11,9 +11,15 @@ VIETNAM_OFFSET_US = 7 * 3_600_000_000
 
 
 # What a field of a contract is in the database; `sinks.derive` makes the columns from these.
-Id = Annotated[str, msgspec.Meta(extra={"column": "uuid"})]  # 32 hex digits
+Id = Annotated[str, msgspec.Meta(min_length=32, max_length=32, extra={"column": "uuid"})]  # 32 hex digits
+Key = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]  # the same inside nested facts, where no encoder would notice
+Word = Annotated[str, msgspec.Meta(max_length=64)]  # one of few: a code, a name, a kind
 Body = Annotated[str, msgspec.Meta(extra={"column": "hash"})]  # 16 hex digits
-TimeUs = Annotated[int, msgspec.Meta(extra={"column": "timestamptz"})]  # microseconds since 1970, UTC
+TimeUs = Annotated[  # microseconds since 1970, UTC; bounded, because what no table can hold must not get past the contract
+    int, msgspec.Meta(ge=-2_208_988_800_000_000, lt=7_258_118_400_000_000, extra={"column": "timestamptz"})
+]
+Day = Annotated[int, msgspec.Meta(ge=-25_567, lt=84_006)]  # days since 1970-01-01, the years 1900 to 2199
+Dong = Annotated[int, msgspec.Meta(ge=-(10**15), le=10**15)]  # whole đồng; beyond a million billion it is a mistake
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,11 +35,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: Id
     body: Body
-    source: str
+    source: Word
     event_time_us: TimeUs
     known_at_us: TimeUs
-    kind: str
-    unit: str | None = None
+    kind: Word
+    unit: Word | None = None
     contract: int = 1
 
 

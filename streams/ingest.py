@@ -53,6 +53,8 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         self._unsettled = True
         self._writing: asyncio.Task[bool] | None = None
         self._away = False
+        self.behind = False
+        """Kafka had more to give than a live stream brings."""
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let the batch in hand finish; the offset guard holds back whatever else might come."""
@@ -116,6 +118,7 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         # One long look when nothing is in hand; while a batch is being written, only what is there already.
         found = await self._consumer.getmany(timeout_ms=200, max_records=self._settings.worker.batch)
         records = self._records(found)
+        self.behind = sum(len(r.values) for r in records) >= self._settings.worker.batch // 2
         prepared = self._store.prepare(records) if records else None
         if self._writing is not None:
             ok, self._writing = await self._writing, None
@@ -151,6 +154,7 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
 
     async def _settle(self) -> None:
         """Seek every assigned partition to where the database stands."""
+        self.behind = False
         consumer = self._consumer
         assert consumer is not None  # noqa: S101  # on_start made it
         if self._writing is not None:

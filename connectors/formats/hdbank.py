@@ -10,10 +10,10 @@ import orjson
 
 from connectors.formats import Arrival, json, receipt, times
 from connectors.formats.receipt import Receipt, required, text
-from streams.departments.payment import Payment
+from streams.departments.payment import Payment, Status
 from streams.errors import Reject
 
-_STATUSES = {"00": "paid", "01": "failed", "10": "mismatched", "99": "unknown"}
+_STATUSES: dict[str, Status] = {"00": "paid", "01": "failed", "10": "mismatched", "99": "unknown"}
 
 Item = dict[str, Any]  # JSON, of which nothing is known before it is checked
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from connectors.formats import Arrival, times
 from connectors.formats.xml import MAX_DIGITS, MAX_DONG
-from streams.departments.payment import Payment
+from streams.departments.payment import Payment, Status
 from streams.errors import Reject
 
 MAX_BYTES = 2 * 1024 * 1024
@@ -23,7 +23,7 @@ class Receipt:
 
     bank: str
     transaction: str
-    status: str
+    status: Status
     merchant: str
     paid_vnd: int
     paid_at_us: int | None

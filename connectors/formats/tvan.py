@@ -1,12 +1,12 @@
 """T-VAN messages: the TDiep envelope, tax office answers and notices, bare HDon (notes: Decisions 1450/QĐ-TCT and 1271/QĐ-CT)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from connectors.formats import Arrival, times, xml
 from connectors.formats.tvan_invoice import Package, document, key, named, seller, signing_time, table_rows
 from connectors.formats.xml import Node
-from streams.departments.einvoice import Answer, Einvoice, Facts, Invoice, Notice, Verdict
+from streams.departments.einvoice import Answer, Einvoice, Facts, Invoice, Notice, Outcome, Verdict
 from streams.errors import Reject
 from streams.event import day_start_us
 
@@ -19,7 +19,16 @@ _WITH_INVOICES = frozenset(("200", "201", "202", "203", "206", "208", "210"))
 _OTHER_ROOTS = frozenset(("BBan", "TKhai", "TBao", "DLHDon", "BTHDLieu", "CTu", "Invoice", "invoice", "inv", "html"))
 _KIND = re.compile(r"-?\d{1,3}", re.ASCII)
 _SHORT_CODE = re.compile(r"[0-9]{1,5}", re.ASCII)
-_VERDICTS = {"1": None, "2": "accepted", "3": "accepted_but", "4": None, "5": None, "6": None, "7": "accepted_but", "9": "refused"}
+_VERDICTS: Mapping[str, Outcome | None] = {
+    "1": None,
+    "2": "accepted",
+    "3": "accepted_but",
+    "4": None,
+    "5": None,
+    "6": None,
+    "7": "accepted_but",
+    "9": "refused",
+}
 _NOTHING = Node("", "")
 
 

@@ -6,7 +6,7 @@ from urllib.parse import quote, quote_plus
 
 from connectors.formats import Arrival, receipt, times
 from connectors.formats.receipt import Receipt, required
-from streams.departments.payment import Payment
+from streams.departments.payment import Payment, Status
 from streams.errors import Reject
 from streams.event import VIETNAM
 
@@ -56,7 +56,7 @@ def parse(raw: bytes, arrival: Arrival) -> list[Payment]:
     ]
 
 
-def _status(answer: str, state: str) -> str:
+def _status(answer: str, state: str) -> Status:
     """paid only when both codes are 00; 07 (money taken, suspected fraud) and unfinished ones are unknown; any other is failed."""
     if answer == "07" or state == "07" or (answer == "00" and state in _UNFINISHED):
         return "unknown"

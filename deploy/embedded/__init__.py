@@ -1,0 +1,1 @@
+"""Broker, database and browser of this machine: real ones, without Docker and without root."""

@@ -1,14 +1,17 @@
 """E-invoices: the contract of a T-VAN message and the invoices, verdicts and notices it carries."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from streams.department import Department
-from streams.event import DAY_US, Event, Id, day_start_us
+from streams.event import DAY_US, Day, Dong, Event, Id, Key, TimeUs, Word, day_start_us
 from streams.figures import Daily, Figure, Glass, Percentile, Sum
 from streams.lives import MINUTE_US, Count, Life, Subject, Told
+
+Outcome = Literal["accepted", "accepted_but", "refused"]
+Part = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]  # STTThe
 
 
 class Invoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -22,18 +25,18 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     flags: `sum`, `rate_missing`, `mst_check` and the like: seen, counted, never a reason to reject.
     """
 
-    key: str
-    seller: str
-    form: str
-    series: str
-    day: int
-    value_vnd: int = 0
-    tax_vnd: int = 0
-    signed_at_us: int | None = None
-    coded_at_us: int | None = None
+    key: Key
+    seller: Key
+    form: Word
+    series: Word
+    day: Day
+    value_vnd: Dong = 0
+    tax_vnd: Dong = 0
+    signed_at_us: TimeUs | None = None
+    coded_at_us: TimeUs | None = None
     accepted: bool = False
-    replaces: tuple[str, ...] = ()
-    adjusts: tuple[str, ...] = ()
+    replaces: tuple[Key, ...] = ()
+    adjusts: tuple[Key, ...] = ()
     flags: tuple[str, ...] = ()
 
 
@@ -44,23 +47,23 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refused: keys of the listed invoices.
     """
 
-    package: str | None = None
-    refused: tuple[str, ...] = ()
+    package: Outcome | None = None
+    refused: tuple[Key, ...] = ()
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One TBao of a 300 or 303: cancels = keys of the invoices with TCTBao 1. part counts from 1 (STTThe)."""
 
-    part: int
-    cancels: tuple[str, ...] = ()
+    part: Part
+    cancels: tuple[Key, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One TBao of a 301 about part `part` (STTThe) of the 300 it answers (tvan 6): refused as a whole, or only the listed invoices."""
 
-    part: int
+    part: Part
     refused_all: bool = False
-    refused: tuple[str, ...] = ()
+    refused: tuple[Key, ...] = ()
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -70,7 +73,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     verdict: Verdict | None = None
     notices: tuple[Notice, ...] = ()
     answers: tuple[Answer, ...] = ()
-    acknowledged_at_us: int | None = None
+    acknowledged_at_us: TimeUs | None = None
 
 
 class Einvoice(Event, frozen=True, kw_only=True, omit_defaults=True):

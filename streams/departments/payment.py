@@ -1,13 +1,16 @@
 """Cashless hospital payments: the contract of a bank's notice about one transaction."""
 
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import msgspec
 
 from streams.department import Department
-from streams.event import Event, Id, TimeUs
+from streams.event import Dong, Event, Id, TimeUs
 from streams.figures import Figure, Glass, Held, Sum, Units
 from streams.lives import MINUTE_US, Count, Life, Told
+
+Status = Literal["unknown", "failed", "mismatched", "paid"]
 
 
 class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -19,8 +22,8 @@ class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     transaction: Id
-    status: str
-    paid_vnd: int = 0
+    status: Status
+    paid_vnd: Dong = 0
     paid_at_us: TimeUs | None = None
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from streams.department import Department
-from streams.event import Event, Id, TimeUs
+from streams.event import Event, Id, TimeUs, Word
 from streams.figures import Figure, Glass, Sum, Units
 from streams.lives import MINUTE_US, Count, Life, Told
 
@@ -21,7 +21,7 @@ class Telehealth(Event, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     session: Id
-    status: str
+    status: Word
     updated_at_us: TimeUs = 0
     revision: int = 0
     started_at_us: TimeUs | None = None

@@ -16,7 +16,7 @@ from tests.bench.stage import Stage, stage
 
 PARTS = ("ours", "limits", "plain", "quix")
 PLAIN_ROWS = 200_000
-EACH_ROWS = 20_000
+EACH_ROWS = 5_000
 TIMES_PLAIN, TIMES_QUIX, WORKER_MB = 5.0, 1.8, 300.0
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -71,7 +71,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
             consumed.append(limits.consume_rate(there))
             console.say(f"  COPY alone {copied[-1]:,.0f} rows/s, consume and decode alone {consumed[-1]:,.0f} events/s")
         if "plain" in chosen:
-            plain.append(peers.plain_faust(there, min(PLAIN_ROWS, total // 2), "take"))
+            plain.append(peers.plain_faust(there, min(PLAIN_ROWS, total // 3), "take"))
             console.say(f"  plain Faust agent, take(500) {plain[-1].seen.rate:,.0f} rows/s")
             if number == 1:
                 each.append(peers.plain_faust(there, min(EACH_ROWS, total // 2), "each"))

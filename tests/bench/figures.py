@@ -2,13 +2,13 @@
 
 import json
 import statistics
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
-
-from deploy import console
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def show(figures: Sequence[Figure], title: str) -> None:
         bar = "" if f.bar is None else f"{f.bar:g} [green]met[/green]" if f.met else f"{f.bar:g} [red]not met[/red]"
         spread = [_said(min(f.runs)), _said(max(f.runs))] if len(f.runs) > 1 else ["", ""]
         table.add_row(f.figure, _said(f.value), f.unit, *spread, bar)
-    console.people.print(table)
+    Console(stderr=True, width=None if sys.stderr.isatty() else 120).print(table)
 
 
 def write(figures: Sequence[Figure], path: Path) -> None:

@@ -91,7 +91,7 @@ def _fill(connection: psycopg.Connection[Any], kind: str, rows: int) -> None:
     for first in range(0, rows, FILL_ROWS):
         last = min(rows, first + FILL_ROWS) - 1
         connection.execute(
-            f"insert into identity select {fresh}, n, to_timestamp(n) from generate_series({first}, {last}) n order by 1 on conflict do nothing"  # noqa: S608  # our own words
+            f"insert into identity select {fresh}, n, to_timestamp(n) from generate_series({first}, {last}) n order by 1 on conflict do nothing"  # our own words
         )
 
 
@@ -115,7 +115,7 @@ def _write(connection: psycopg.Connection[Any], way: Way, identities: bytes, eve
             with cursor.copy("copy incoming from stdin (format binary)") as into:
                 into.write(identities)
             order = "order by id" if way.ordered else ""
-            cursor.execute(f"insert into identity select * from incoming {order} on conflict (id) do nothing")  # noqa: S608  # our own words
+            cursor.execute(f"insert into identity select * from incoming {order} on conflict (id) do nothing")  # our own words
         if way.raw:
             with cursor.copy("copy event from stdin (format binary)") as into:
                 into.write(events)

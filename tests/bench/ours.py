@@ -78,7 +78,7 @@ def _differences(stage: Stage, connection: psycopg.Connection[Any]) -> list[str]
         "select sum(sessions) from telehealth_1m": truth.figures["sessions"],
     }
     for name, count in truth.by_department.items():
-        wanted |= {f"select count(*) from {name}_{what}": count for what in ("event", "identity")}  # noqa: S608  # our own names
+        wanted |= {f"select count(*) from {name}_{what}": count for what in ("event", "identity")}  # our own names
     found = {query: _one(connection, query) for query in wanted}
     return [f"{query}: {found[query]}, not {value}" for query, value in wanted.items() if found[query] != value]
 

@@ -57,7 +57,7 @@ def _agent(app: faust.App, topic: str, table: str) -> None:
 def _query(table: str) -> str:
     names = ", ".join(column.removesuffix("_us") if kind == "timestamptz" else column for column, kind in COLUMNS[table].items())
     marks = ", ".join(["%s"] * len(COLUMNS[table]))
-    return f"insert into bench.{table} ({names}) values ({marks}) on conflict do nothing"  # noqa: S608  # our own names
+    return f"insert into bench.{table} ({names}) values ({marks}) on conflict do nothing"  # our own names
 
 
 def _row(table: str, event: dict[str, Any]) -> list[Any]:

@@ -79,7 +79,6 @@ def frozen_worker(system: System, random: Random) -> float:
     finally:
         frozen.send_signal(signal.SIGCONT)
     system.await_workers(2)
-    system.fleet.kill("worker-2")
     return _with_one_worker(system, began)
 
 
@@ -110,6 +109,8 @@ def _with_one_worker(system: System, began: float) -> float:
     """Only `worker` runs, as before."""
     if system.fleet.processes["worker"].poll() is not None:
         system.fleet.again("worker")
+    if system.fleet.processes["worker-2"].poll() is None:
+        system.fleet.kill("worker-2")
     system.fleet.processes.pop("worker-2")
     system.await_workers(1)
     return began

@@ -35,6 +35,9 @@ def main() -> int:
         found = system.verdict()
         console.say(f"at the end: {json.dumps(found)}")
         ok = ok and found["ok"]
+    except TimeoutError as error:
+        console.say(str(error))
+        ok = False
     finally:
         system.down()
     console.say(f"{given.faults} faults: {'nothing lost, nothing doubled' if ok else f'see {system.demo.folder}'}")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from eventually import eventually
 
 from connectors.pump import producer
 from deploy.embedded.parts import Parts
@@ -22,6 +21,7 @@ from streams.event import encode
 from streams.settings import Settings
 from streams.topics import topic
 from tests.chaos.system import state_of
+from tests.eventually import eventually
 
 COUNT = 500
 SESSION_SECONDS = 2.0
@@ -50,7 +50,8 @@ class Scene:
         sender.close()
 
     def received(self) -> int:
-        return sum(row["received"] for row in self.ledger()["rows"])
+        with self.settled.connected() as rows:
+            return sum(row[1] for row in rows)
 
     def ledger(self) -> dict[str, Any]:
         return self.settled.ledger()

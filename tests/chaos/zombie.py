@@ -56,5 +56,5 @@ class FrozenWithin(FrozenBefore):
 WHEN = {"before": FrozenBefore, "unguarded": Unguarded, "within": FrozenWithin}
 
 if __name__ == "__main__":
-    work.Timescale = WHEN[sys.argv[1]]  # type: ignore[misc]  # the one thing that is not as in `ioc work`
+    setattr(work, "Timescale", WHEN[sys.argv[1]])  # noqa: B010  # the one thing that is not as in `ioc work`
     work.work()

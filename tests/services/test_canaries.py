@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import hmac
+import itertools
 import json
-import mmap
+import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,9 @@ from urllib.parse import quote_plus, urlencode
 import httpx
 import psycopg
 import pytest
-from format_cases import CASES, Case
 from lxml import etree
 from psycopg import sql
-from samples import encounter, item, message, signed
-from source_server import Question, Reply, serving
 from structlog.testing import capture_logs
-from topic import records
 
 from connectors.intake import intake
 from deploy.embedded import timescale
@@ -38,11 +35,15 @@ from streams.department import NAMES
 from streams.settings import Settings, Source
 from streams.topics import topic
 from tests.eventually import eventually
+from tests.format_cases import CASES, Case
+from tests.samples import encounter, item, message, signed
+from tests.source_server import Question, Reply, SourceServer, serving
+from tests.topic import records
 
 LETTERS, DIGITS = "QZWKXJVHPB", "973104826"  # every canary holds one of them, and nothing else on this machine does
 PERSON, WORDS = f"NGUYỄN THỊ {LETTERS}", f"đau ngực trái {LETTERS}"
 CCCD, PHONE, CARD, MST = f"001{DIGITS}", f"0{DIGITS}", f"GD4010{DIGITS}", f"0{DIGITS}"
-SECRET = b"shared with the departments"
+SECRET = b"shared-with-the-departments"
 BANKS = ("hdbank", "vnpay", "payos")
 FIGURES = {"TgTThue", "TgTTTBSo", "TgTCThue", "TgTToan", "amount", "paidAmount", "transactionAmount", "versionId"}  # a number there is one
 
@@ -55,16 +56,33 @@ def traces() -> list[bytes]:
         found += [plain, plain.lower(), text.encode("utf-16-le")[:-1]]
         for before in range(3):
             coded = base64.b64encode(b"\0" * before + plain + b"\0" * 3)
-            found.append(coded[-(-before * 8 // 6) + 0 if before == 0 else 4 : 8 * len(plain) // 6 - 2])
+            found.append(coded[-(-8 * before // 6) : 8 * (before + len(plain)) // 6])
     return sorted(set(found))
 
 
 TRACES = traces()
 
 
-def holds(data: bytes | mmap.mmap) -> bytes | None:
+def holds(data: bytes) -> bytes | None:
     """The first trace in there."""
-    return next((trace for trace in TRACES if data.find(trace) >= 0), None)
+    return next((trace for trace in TRACES if trace in data), None)
+
+
+def file_holds(path: Path) -> bytes | None:
+    """The same of a file of any size; Kafka's index files are mostly holes, which are passed over."""
+    rest = b""
+    with path.open("rb") as file:
+        while True:
+            try:
+                begin = os.lseek(file.fileno(), file.tell(), os.SEEK_DATA)
+            except OSError:
+                return None  # nothing but a hole, or nothing at all, is left
+            end = os.lseek(file.fileno(), begin, os.SEEK_HOLE)
+            file.seek(begin)
+            chunk = rest + file.read(min(end - begin, 8 << 20))
+            if found := holds(chunk):
+                return found
+            rest = chunk[-64:]
 
 
 class Site:
@@ -121,7 +139,7 @@ class Site:
     def _in_words(self) -> Iterator[str]:
         told = {log.name: log.read_text() for log in (self.folder / "logs").iterdir()}
         told |= {f"answer {number}": words for number, words in enumerate(self.answers)}
-        assert len(told) > 8
+        assert len(told) > 4
         return (f"{name}: {trace!r}" for name, words in told.items() if (trace := holds(words.encode())))
 
     def _in_files(self) -> Iterator[str]:
@@ -130,11 +148,10 @@ class Site:
         count = 0
         for folder in (self.state, (self.state / "database").resolve()):
             for path in folder.rglob("*"):
-                if path.is_file() and not path.is_symlink() and path.stat().st_size:
+                if path.is_file() and not path.is_symlink():
                     count += 1
-                    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
-                        if holds(held):
-                            yield f"file {path}"
+                    if file_holds(path):
+                        yield f"file {path}"
         assert count > 500
 
 
@@ -205,33 +222,41 @@ def bank_list(question: Question) -> Reply:
     return Reply({"data": data, "sign": sign})
 
 
-def echo(question: Question) -> Reply:
-    """Error pages that echo what persons are called: in status pages, headers, redirects and broken answers."""
-    ways = [
-        Reply(f"<h1>{PERSON} {PHONE} {CCCD}</h1>".encode(), 500, {"retry-after": PHONE}),
-        Reply(f"{PERSON} is not JSON".encode(), 200, {"content-type": f"text/{LETTERS}"}),
-        Reply({LETTERS: PERSON, "items": PERSON}),
-        Reply(b"", 302, {"location": f"http://{LETTERS}.example/{PHONE}?name={LETTERS}"}),
-        Reply(f"{WORDS}".encode(), 429, {"retry-after": LETTERS}),
-        Reply(f"{PERSON}".encode(), 200, {"content-encoding": LETTERS}),
-    ]
-    return ways[int(question.path.strip("/"))]
+def echo() -> Callable[[Question], Reply]:
+    """A feed that answers once, then with pages that echo what persons are called: in bodies, headers, redirects and broken answers."""
+    nothing = Reply({"items": [], "next": "1", "more": False})
+    ways = itertools.cycle(
+        [
+            nothing,
+            Reply(f"<h1>{PERSON} {PHONE} {CCCD}</h1>".encode(), 500, {"retry-after": "0"}),
+            Reply(f"{PERSON} is not JSON".encode(), 200, {"content-type": f"text/{LETTERS}"}),
+            nothing,
+            Reply({LETTERS: PERSON, "items": PERSON}),
+            Reply(b"", 302, {"location": f"http://{LETTERS}.example/{PHONE}?name={LETTERS}"}),
+            Reply(PERSON.encode(), 404),
+            nothing,
+            Reply(f"{WORDS}".encode(), 429, {"retry-after": LETTERS}),
+            Reply(f"{PERSON}".encode(), 200, {"content-encoding": LETTERS}),
+        ]
+    )
+    return lambda _: next(ways)
 
 
 @contextmanager
-def sources(site: Site) -> Iterator[None]:
-    """The departments' systems, and their sources in ioc.toml."""
+def sources(site: Site) -> Iterator[SourceServer]:
+    """The departments' systems, and their sources in ioc.toml; the one that echoes persons."""
     with ExitStack() as stack:
-        urls = [stack.enter_context(serving(answer)).url for answer in (tax_feed, telehealth, bank_list, echo)]
+        *_, echoed = servers = [stack.enter_context(serving(answer)) for answer in (tax_feed, telehealth, bank_list, echo())]
+        urls = [server.url for server in servers]
         tables = [
             table("tax-feed", "einvoice", "rest", "tvan", urls[0]),
             table("telehealth", "telehealth", "fhir", "fhir", urls[1]),
             table("list-hdbank", "payment", "query", "hdbank", urls[2]) + 'options = { bank = "hdbank" }\n',
-            *(table(f"echo-{way}", "einvoice", "rest", "tvan", f"{urls[3]}/{way}") for way in range(6)),
+            table("echo", "einvoice", "rest", "tvan", urls[3]) + "interval_seconds = 0.1\n",
             *(table(f"bank-{bank}", "payment", "webhook", bank) for bank in BANKS),
         ]
         site.config.write_text(f"[web]\nport = {site.port}\n" + "".join(tables))
-        yield
+        yield echoed
 
 
 def table(name: str, department: str, connector: str, form: str, url: str = "") -> str:
@@ -294,13 +319,12 @@ def at_hand(folder: Path) -> dict[str, Path]:
 
 def test_what_names_a_person_is_nowhere_in_clear_after_it_came_through_every_door(site: Site) -> None:
     site.folder.joinpath("logs").mkdir()
-    with sources(site):
+    with sources(site) as echoed:
         site.fleet.start("worker", "deploy", "work")
         site.fleet.start("wall", "deploy", "serve")
         metrics_port = free_port(avoid=frozenset({site.port}))
         site.fleet.start("tax-feed", "deploy", "-v", "pull", "tax-feed", "--metrics-port", str(metrics_port))
-        for way in range(6):
-            site.fleet.start(f"echo-{way}", "deploy", "-v", "pull", f"echo-{way}")
+        site.fleet.start("echo", "deploy", "-v", "pull", "echo")
         for name in ("telehealth", "list-hdbank"):
             site.run("-v", "pull", name, "--once", "--json")
         for department, folder in at_hand(site.folder / "files").items():
@@ -309,11 +333,12 @@ def test_what_names_a_person_is_nowhere_in_clear_after_it_came_through_every_doo
             eventually(lambda: "the wall is at" in (site.folder / "logs" / "wall.log").read_text(), within_seconds=60)
             statuses = push(client)
             assert {200, 404, 413} <= set(statuses)
-            eventually(lambda: arrived(site) >= {"tax-feed", "telehealth", "list-hdbank", "bank-hdbank", "files-payment"}, 60)
+            eventually(lambda: everything_arrived(site), within_seconds=60)
+            eventually(lambda: len(echoed.asked) > 10, 60)
             assert site.settled.wait(60)
             for url in ("/metrics", "/", f"http://127.0.0.1:{metrics_port}/metrics"):
                 site.answers.append(client.get(url).text)
-        for words in ("ledger", "figures einvoice", "quarantine list", "quarantine list --json", "figures payment --by unit --json"):
+        for words in ("ledger", "quarantine list", "figures payment --by unit --json"):
             site.run(*words.split())
     rows = {(row["department"], row["source"]): row for row in site.settled.ledger()["rows"]}
     assert rows["einvoice", "tax-feed"]["on_time"] + rows["einvoice", "tax-feed"]["late"] >= 200
@@ -321,15 +346,19 @@ def test_what_names_a_person_is_nowhere_in_clear_after_it_came_through_every_doo
     assert site.where() == []
 
 
-def arrived(site: Site) -> set[str]:
-    return {row["source"] for row in site.settled.ledger()["rows"]}
+def everything_arrived(site: Site) -> bool:
+    ledger = site.settled.ledger()
+    missing = {"tax-feed", "telehealth", "list-hdbank", *(f"bank-{b}" for b in BANKS), *(f"files-{n}" for n in NAMES)}
+    missing -= {row["source"] for row in ledger["rows"]}
+    assert not missing, (missing, ledger, site.answers)
+    return not missing
 
 
 def test_the_search_finds_a_canary_in_a_topic_a_table_a_log_and_a_file(site: Site) -> None:
     from kafka import KafkaProducer
 
     (site.folder / "logs").mkdir()
-    for number in range(9):
+    for number in range(5):
         (site.folder / "logs" / f"{number}.log").write_text(f"hello {PERSON}" if number == 4 else "hello")
     producer = KafkaProducer(bootstrap_servers=site.parts.bootstrap)
     producer.send(topic("touched", site.settings.space), base64.b64encode(f"..{PERSON}".encode())).get(30)
@@ -400,7 +429,7 @@ def _mutated_xml(raw: bytes) -> Iterator[tuple[str, bytes]]:
 def _mutated_json(held: Any, within: str) -> Iterator[str]:
     """Change the document in place, field by field, and back again after each."""
     for key, value in list(held.items()) if isinstance(held, dict) else list(enumerate(held)) if isinstance(held, list) else []:
-        name = key if isinstance(held, dict) else within
+        name = str(key) if isinstance(held, dict) else within
         yield from _mutated_json(value, name)
         for canary in (PERSON, PHONE, int(DIGITS), {LETTERS: PERSON}, [CCCD]):
             held[key] = canary

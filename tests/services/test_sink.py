@@ -187,7 +187,8 @@ def test_late_is_decided_by_the_events_own_two_times(space: Space) -> None:
     [
         b"", b"{", b"\xff\xfe", b"[]", b'{"id": 1}', encode(paid(1)).replace(b'"id":"0', b'"id":"x', 1), encode(paid(1)).replace(b'"body":"0', b'"body":"', 1),
         encode(paid(1, event_time_us=2**62)), encode(paid(1, paid_vnd=2**70)), encode(paid(1, paid_at_us=-(2**62))),
-        encode(paid(1, unit="\0")), encode(paid(1)).replace(b"38001", b"\xc3\x28"),
+        encode(paid(1, unit="\0")), encode(paid(1, unit="x" * 3000)), encode(paid(1, status="odd")), encode(paid(1, paid_vnd=10**16)),
+        encode(paid(1)).replace(b"38001", b"\xc3\x28"),
     ],
 )  # fmt: skip
 def test_a_record_that_breaks_the_contract_is_set_aside_and_stops_nothing(space: Space, poison: bytes) -> None:
@@ -196,6 +197,18 @@ def test_a_record_that_breaks_the_contract_is_set_aside_and_stops_nothing(space:
     assert found["balanced"], found
     assert sum(r["received"] for r in found["rows"]) == 3
     assert space.figures("payment")[0]["receipts"] in (2, 3)  # a unit of NUL is a unit without a name, not poison
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"day": 10**9}, {"key": "x" * 32}, {"seller": "S" * 32}, {"value_vnd": 10**16}, {"signed_at_us": 2**61}, {"replaces": ("1",)}],
+)
+def test_nested_facts_that_no_table_can_hold_are_set_aside_and_stop_no_figures(space: Space, change: dict[str, Any]) -> None:
+    good = sent(1, "cd" * 16)
+    broken = msgspec.structs.replace(sent(2, "cd" * 16).facts.invoices[0], **change)
+    space.take("einvoice", msgspec.structs.replace(good, id="ab" * 16, facts=Facts(invoices=(broken,))), good)
+    assert space.figures("einvoice")[0]["invoices"] == 1
+    assert [(r["source"], r["quarantined"]) for r in space.ledger()["rows"] if r["quarantined"]] == [("topic", 1)]
 
 
 def test_the_same_reject_twice_is_held_once(space: Space) -> None:

@@ -1,5 +1,4 @@
 """The wall: real figures from a real database, pushed by a real Kafka into a real browser; honest whatever is cut."""
-# ruff: noqa: S608 - table names of this file
 
 import itertools
 import json
