@@ -20,8 +20,9 @@ help:
 setup:
 	$(PYTHON) deploy/bootstrap.py
 
+demo: export IOC_DEMO_STARTED := $(shell date +%s)
 demo: setup
-	echo 'demo: departments, broker, database, connectors, worker and wall; state in $${IOC_STATE_DIR:-.run}' >&2
+	echo "demo: departments, broker, database, connectors, worker and wall; state in $${IOC_STATE_DIR:-.run}" >&2
 	exec .venv/bin/ioc demo --rate $(RATE) --seed $(SEED) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS) --json)
 
 test:

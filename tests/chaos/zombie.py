@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ class FrozenBefore(Timescale):
         if not self.frozen:
             self.frozen = True
             os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(0.5)  # a signal to the process may reach another thread first: this one must not run on meanwhile
 
 
 class Unguarded(FrozenBefore):
