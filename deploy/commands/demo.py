@@ -79,7 +79,7 @@ class Demo:
         self._rate, self._seed, self._faults, self._started = rate, seed, faults, started
         self._state_dir = chosen.state_dir.resolve()
         self.ports = fleet.choose_ports([*fleet.SIMULATORS])
-        self._web_port = free_port(chosen.web.port or 8080)
+        self._web_port = free_port(chosen.web.port or None)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
         for old in [*self.folder.glob("truth-*.jsonl"), *self.folder.glob("logs/*.log")]:
             old.unlink()

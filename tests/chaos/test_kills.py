@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.embedded import parts
-from streams.settings import Settings
+from streams.settings import Settings, Web
 from tests.chaos.faults import FAULTS
 from tests.chaos.system import Outcome, System
 
@@ -36,7 +36,7 @@ class Story:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     random = Random(SEED)
-    settings = Settings(state_dir=tmp_path_factory.mktemp("chaos"))
+    settings = Settings(state_dir=tmp_path_factory.mktemp("chaos"), web=Web(port=0))
     system = System(settings, RATE, SEED)
     outcomes = {}
     try:

@@ -19,7 +19,7 @@ from deploy.settled import Settled
 from deploy.simulators import judge
 from sinks.roles import owner_dsn
 from streams.department import NAMES
-from streams.settings import Settings
+from streams.settings import Settings, Web
 
 SECONDS = 8
 PROMISED = {
@@ -48,7 +48,7 @@ class Ran:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
-    settings = Settings(state_dir=tmp_path_factory.mktemp("demo"))
+    settings = Settings(state_dir=tmp_path_factory.mktemp("demo"), web=Web(port=0))
     done = subprocess.run(
         [sys.executable, "-m", "deploy", "demo", "--seconds", str(SECONDS), "--seed", "11", "--json"],
         env=os.environ | {"IOC_STATE_DIR": str(settings.state_dir)},
