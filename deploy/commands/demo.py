@@ -79,7 +79,7 @@ class Demo:
         self._rate, self._seed, self._faults, self._started = rate, seed, faults, started
         self._state_dir = chosen.state_dir.resolve()
         self.ports = fleet.choose_ports([*fleet.SIMULATORS])
-        self._web_port = free_port(chosen.web.port or None)
+        self.web_port = free_port(chosen.web.port or None)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
         for old in [*self.folder.glob("truth-*.jsonl"), *self.folder.glob("logs/*.log")]:
             old.unlink()
@@ -95,7 +95,7 @@ class Demo:
         forget_demo(self.settings, found)
         bring_up(self.settings, lambda words: None)
         self.fleet.start("worker", "deploy", "work")
-        fleet.write_configuration(self._config, self.ports, self._web_port, hospitals.units())
+        fleet.write_configuration(self._config, self.ports, self.web_port, hospitals.units())
         self.fleet.start("pull-tax-feed", "deploy", "pull", "tax-feed")
         self.fleet.start("wall", "deploy", "serve")
         registry = self.folder / "registry.csv"
@@ -111,7 +111,7 @@ class Demo:
     def watch(self, stop: threading.Event, seconds: int | None) -> None:
         """Show what arrives until the time is over or `stop` is set."""
         until = time.monotonic() + seconds if seconds else None
-        self.wall = f"http://127.0.0.1:{self._web_port}/"
+        self.wall = f"http://127.0.0.1:{self.web_port}/"
         console.say(f"the wall: {self.wall}")
         with Live(console=console.people, refresh_per_second=2, transient=True) as live:
             while not stop.is_set() and (until is None or time.monotonic() < until):
@@ -169,7 +169,7 @@ class Demo:
         secrets = fleet.write_secrets(self.folder)
         for name in names:
             path = self.folder / f"truth-{name}.jsonl"
-            more = ["--webhooks", f"http://127.0.0.1:{self._web_port}", "--retry-scale", RETRY_SCALE] if name == "banks" else []
+            more = ["--webhooks", f"http://127.0.0.1:{self.web_port}", "--retry-scale", RETRY_SCALE] if name == "banks" else []
             self.fleet.start(
                 name, "deploy.simulators", name, "--port", str(self.ports[name]), "--seed", str(self._seed), "--rate",
                 str(self._rate * fleet.SHARE[name]), "--faults", str(self._faults), "--truth", str(path), "--secret", str(secrets[name]), *more,

@@ -27,7 +27,9 @@ def connector(system: System, random: Random) -> float:
 
 def web(system: System, random: Random) -> float:
     """kill -9 of the web server, which takes the banks' notices."""
-    return _process(system, random, "wall")
+    began = _process(system, random, "wall")
+    system.await_wall()
+    return began
 
 
 def broker(system: System, random: Random) -> float:

@@ -90,6 +90,10 @@ class System:
         """Until the group of the workers has so many members and is at work."""
         self.until(lambda: self._workers() == count, f"{count} workers share the partitions")
 
+    def await_wall(self) -> None:
+        """Until the web server answers: one that does not find Kafka when it starts ends, as doors.md says."""
+        self.until(lambda: processes.answers(self.demo.web_port), "the wall answers")
+
     def outcome(self, what: str, since: float) -> Outcome:
         """What became of all that was issued by now. since: when the repair began (time.monotonic)."""
         lost = self._wait_for_all()
