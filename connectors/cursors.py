@@ -10,6 +10,7 @@ from kafka.errors import KafkaError
 from streams.errors import Retry
 
 FIRST_LOOK_RECORDS = 2000
+PATIENCE_MS = 5_000  # for each question: without it a look at a broker that just died may wait for ever, and its thread with it
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -33,7 +34,7 @@ def load(options: Mapping[str, Any], topic: str, source: str) -> Place:
     except KafkaError as error:
         raise _away(error) from error
     finally:
-        consumer.close(autocommit=False)
+        consumer.close(autocommit=False, timeout_ms=PATIENCE_MS)
     return Place() if found is None else msgspec.json.decode(found, type=Place)
 
 
@@ -43,8 +44,8 @@ def _last_of(consumer: KafkaConsumer, topic: str, source: bytes) -> bytes | None
         raise Retry(f"Kafka has no topic {topic} yet", "`ioc up` makes the topics")
     places = [TopicPartition(topic, number) for number in partitions]
     consumer.assign(places)
-    ends = consumer.end_offsets(places)
-    starts = consumer.beginning_offsets(places)
+    ends = consumer.end_offsets(places, timeout_ms=PATIENCE_MS)
+    starts = consumer.beginning_offsets(places, timeout_ms=PATIENCE_MS)
     reach = FIRST_LOOK_RECORDS
     while True:  # the newest records first: a source that runs has its place there
         lows = {place: max(starts[place], ends[place] - reach) for place in places}
@@ -69,7 +70,7 @@ def _newest(consumer: KafkaConsumer, source: bytes, lows: Mapping[Any, int], end
             # by time, not by offset: after partitions were added a key may stand in two of them
             if record.key == source and record.timestamp >= latest:
                 latest, value = record.timestamp, record.value
-        unread = {place for place in unread if consumer.position(place) < ends[place]}
+        unread = {place for place in unread if (consumer.position(place, timeout_ms=PATIENCE_MS) or 0) < ends[place]}
     return value
 
 
