@@ -1,6 +1,5 @@
 """The figures' transaction: what follows from committed events (lives, rollups, days), caught up from the dirty log."""
 
-import contextlib
 import struct
 import zlib
 from collections import defaultdict
@@ -10,20 +9,14 @@ from operator import add
 from typing import Any
 
 import msgspec
-import psycopg
 from psycopg import sql
-from psycopg.errors import IdleInTransactionSessionTimeout
 
 from sinks import copy
 from sinks.derive import Column, columns
-from sinks.migrations import schema
-from sinks.timescale import STILL_SECONDS
+from sinks.session import Connection, Session
 from streams.department import Department, department
-from streams.errors import Retry
 from streams.event import Touched, moment, vietnam_day
 from streams.lives import Changes, advance
-
-Connection = psycopg.Connection[Any]
 
 _MOST_EVENTS = 20_000
 _READ = {
@@ -37,16 +30,12 @@ _UNREAD = {"body": "", "source": "", "contract": 1}
 """What no life looks at: how the event was delivered, not what it says."""
 
 
-class Figures:
+class Figures(Session):
     """Keeps the figures of one department level with its events, over a connection of its own, of the ingest role."""
 
     def __init__(self, dsn: str, space: str, name: str) -> None:
+        super().__init__(dsn, space, "ioc-figures")
         self._department = department(name)
-        self._dsn = dsn
-        self._space = space
-        self._schema = schema(space)
-        self._connection: Connection | None = None
-        self._temporary: set[str] = set()
         self._units: dict[str, str] = {}
         self._units_as_of = moment(0)
 
@@ -90,12 +79,6 @@ class Figures:
             moved = [m for m, unit in members.items() if before.get(m, "") != unit]
             self._move(connection, chosen, moved, before, before | dict(members))
         return len(members)
-
-    def close(self) -> None:
-        """Give the connection back."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
     def _move(
         self, connection: Connection, chosen: Department, members: list[str], before: Mapping[str, str], after: Mapping[str, str]
@@ -218,8 +201,7 @@ class Figures:
             shape = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(k)) for n, k in named)
             connection.execute(sql.SQL("create temporary table if not exists {} ({}) on commit delete rows").format(new, shape))
             self._temporary.add(table)
-        with connection.cursor() as cursor, cursor.copy(sql.SQL("copy {} from stdin (format binary)").format(new)) as stream:
-            stream.write(copy.block(rows))
+        self._copy(connection, f"new_{table}", copy.block(rows))
         names = sql.SQL(", ").join(sql.Identifier(n) for n, _ in named)
         key = sql.SQL(", ").join(sql.Identifier(n) for n, _ in named[:keys])
         change = sql.SQL("{0} = excluded.{0}") if how == "replace" else sql.SQL("{0} = t.{0} + excluded.{0}")
@@ -229,27 +211,6 @@ class Figures:
                 "insert into {} as t ({names}) select {names} from {} order by {key} on conflict ({key}) do update set {changes}"
             ).format(into, new, names=names, key=key, changes=changes)
         )
-
-    def _connected(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            self._temporary.clear()
-            # A worker that stands still inside a transaction must not hold up the one that takes over.
-            options = f"-c search_path={self._schema},public -c application_name=ioc-figures -c idle_in_transaction_session_timeout={STILL_SECONDS}s"
-            self._connection = psycopg.connect(self._dsn, connect_timeout=5, autocommit=True, options=options)
-        return self._connection
-
-    @contextlib.contextmanager
-    def _reaching(self) -> Any:
-        try:
-            yield
-        except (psycopg.OperationalError, psycopg.InterfaceError, IdleInTransactionSessionTimeout) as error:
-            self.close()
-            raise Retry(
-                f"the database is away: {str(error).splitlines()[0] if str(error) else type(error).__name__}", "start it again"
-            ) from error
-        except BaseException:
-            self._temporary.clear()
-            raise
 
 
 _NOTHING = b"\xff\xff\xff\xff" * 4

@@ -1,23 +1,15 @@
 """The ingest transaction: offset guard, identity, raw events, ledger, quarantine, all or nothing."""
 
-import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import psycopg
 from psycopg import sql
-from psycopg.errors import IdleInTransactionSessionTimeout
 
 from sinks import copy
 from sinks.batch import HOUR_US, Batch, Counts, Part, Preparer
-from sinks.migrations import schema
-from streams.errors import Retry
+from sinks.session import Connection, Session
 from streams.event import Touched, moment
 from streams.pseudonym import Keys
 from streams.store import Fenced, Partition, Records
-
-Connection = psycopg.Connection[Any]
-STILL_SECONDS = 10
 
 _GUARD = """
 update stream_offset o set next_offset = n.next
@@ -49,16 +41,12 @@ select * from unnest(%s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::times
 order by 1, 2, 3 on conflict do nothing"""
 
 
-class Timescale:
+class Timescale(Session):
     """A `streams.store.Store` over one connection of the ingest role; it connects again by itself."""
 
     def __init__(self, dsn: str, space: str, keys: Keys) -> None:
-        self._dsn = dsn
-        self._schema = schema(space)
-        self._space = space
+        super().__init__(dsn, space, "ioc-ingest")
         self._preparer = Preparer(keys)
-        self._connection: Connection | None = None
-        self._temporary: set[str] = set()
 
     def offsets(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         """Where each partition stands; those never seen begin at 0."""
@@ -102,12 +90,6 @@ class Timescale:
             if p.rows
         ]
 
-    def close(self) -> None:
-        """Give the connection back."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
     def _guard(self, connection: Connection, batch: Batch) -> None:
         moves = sorted(batch.offsets, key=lambda r: (r.partition.topic_id, r.partition.number))
         columns = [
@@ -122,9 +104,7 @@ class Timescale:
     def _write_part(self, connection: Connection, part: Part, counts: Counts) -> None:
         name = part.department.name
         self._ensure_temporary(connection, name)
-        self._copy(
-            connection, sql.SQL("copy {} from stdin (format binary)").format(sql.Identifier(f"new_{name}")), copy.block(part.identities)
-        )
+        self._copy(connection, f"new_{name}", copy.block(part.identities))
         known = connection.execute(
             sql.SQL(
                 "with fresh as (insert into {identity} select id, body, event_time from {new} order by id on conflict (id) do nothing returning id) "
@@ -152,7 +132,7 @@ class Timescale:
         connection.execute("insert into owed (department, batch) values (%s, %s)", [name, found[0]])
         ending = copy.bigint(found[0])  # the last column, the same in every row
         data = b"".join((copy.HEADER, ending.join(rows.values()), ending, copy.TRAILER))
-        self._copy(connection, sql.SQL("copy {} from stdin (format binary)").format(sql.Identifier(f"{name}_event")), data)
+        self._copy(connection, f"{name}_event", data)
 
     def _write_rejects(self, connection: Connection, batch: Batch, counts: Counts) -> None:
         if not batch.rejects:
@@ -182,10 +162,6 @@ class Timescale:
                 ],
             )  # fmt: skip
 
-    def _copy(self, connection: Connection, statement: sql.Composed, data: bytes) -> None:
-        with connection.cursor() as cursor, cursor.copy(statement) as into:
-            into.write(data)
-
     def _ensure_temporary(self, connection: Connection, name: str) -> None:
         if name not in self._temporary:
             connection.execute(
@@ -194,24 +170,3 @@ class Timescale:
                 ).format(sql.Identifier(f"new_{name}"))
             )
             self._temporary.add(name)
-
-    def _connected(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            self._temporary.clear()
-            # A worker that stands still inside a transaction must not hold up the one that takes over.
-            options = f"-c search_path={self._schema},public -c application_name=ioc-ingest -c idle_in_transaction_session_timeout={STILL_SECONDS}s"
-            self._connection = psycopg.connect(self._dsn, connect_timeout=5, autocommit=True, options=options)
-        return self._connection
-
-    @contextlib.contextmanager
-    def _reaching(self) -> Any:
-        try:
-            yield
-        except (psycopg.OperationalError, psycopg.InterfaceError, IdleInTransactionSessionTimeout) as error:
-            self.close()
-            raise Retry(
-                f"the database is away: {str(error).splitlines()[0] if str(error) else type(error).__name__}", "start it again"
-            ) from error
-        except BaseException:
-            self._temporary.clear()  # what was made in a transaction that was rolled back is not there
-            raise

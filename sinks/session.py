@@ -1,0 +1,61 @@
+"""One connection that comes back by itself: what both transactions, the ingest's and the figures', stand on."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.errors import IdleInTransactionSessionTimeout
+
+from sinks.migrations import schema
+from streams.errors import Retry
+
+Connection = psycopg.Connection[Any]
+STILL_SECONDS = 10
+
+
+class Session:
+    """A connection of the ingest role to the schema of a space. name: what the server calls it."""
+
+    def __init__(self, dsn: str, space: str, name: str) -> None:
+        self._dsn = dsn
+        self._space = space
+        # A worker that stands still inside a transaction must not hold up the one that takes over.
+        self._options = (
+            f"-c search_path={schema(space)},public -c application_name={name} -c idle_in_transaction_session_timeout={STILL_SECONDS}s"
+        )
+        self._connection: Connection | None = None
+        self._temporary: set[str] = set()
+
+    def close(self) -> None:
+        """Give the connection back."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._temporary.clear()
+            self._connection = psycopg.connect(self._dsn, connect_timeout=5, autocommit=True, options=self._options)
+        return self._connection
+
+    def _copy(self, connection: Connection, table: str, data: bytes) -> None:
+        """COPY a block of binary rows into a table."""
+        statement = sql.SQL("copy {} from stdin (format binary)").format(sql.Identifier(table))
+        with connection.cursor() as cursor, cursor.copy(statement) as into:
+            into.write(data)
+
+    @contextlib.contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Retry, and a new connection next time, when the database is away."""
+        try:
+            yield
+        except (psycopg.OperationalError, psycopg.InterfaceError, IdleInTransactionSessionTimeout) as error:
+            self.close()
+            raise Retry(
+                f"the database is away: {str(error).splitlines()[0] if str(error) else type(error).__name__}", "start it again"
+            ) from error
+        except BaseException:
+            self._temporary.clear()  # what was made in a transaction that was rolled back is not there
+            raise
