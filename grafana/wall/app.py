@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from grafana.wall import assets, library, touches
 from grafana.wall.hub import Hub, Viewer
-from grafana.wall.library import BOARDS, Board
+from grafana.wall.library import BOARDS, Board, View
 from grafana.wall.reader import Reader
 from streams.errors import IocError, Misconfigured, Retry
 
@@ -185,7 +185,7 @@ class _Pages:
         if request.query_params:
             start, end = request.query_params.get("from", board.start), request.query_params.get("to", board.end)
             return _json(await self._hub.answer(board.panels[panel], start, end, datetime.now(UTC), {}))
-        shown = await self._hub.fresh(board.uid)
+        shown = await self._hub.fresh(View(board.uid))
         if panel not in shown:
             raise Retry("the figures cannot be read now", "try again")
         return Response(shown[panel], media_type="application/json", headers={"cache-control": "no-store"})
@@ -193,7 +193,7 @@ class _Pages:
     async def live(self, request: Request) -> Response:
         """Server-sent events: `wave` with what changed and the state of the data; the first holds everything."""
         self._only(request, "board")
-        viewer = await self._hub.join(self._board(request).uid)
+        viewer = await self._hub.join(View(self._board(request).uid))
         return StreamingResponse(
             self._stream(viewer), media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
         )

@@ -9,13 +9,14 @@ import orjson
 
 from grafana.macros import expand, period
 from grafana.wall import state
-from grafana.wall.library import Board, Target
+from grafana.wall.library import Board, Target, View
 from grafana.wall.reader import Reader
 from streams import metrics
 from streams.errors import IocError, Retry
 
 AT_MOST_EVERY_SECONDS = 0.5
 POLL_SECONDS = 5.0
+FORGET_SECONDS = 60.0
 BACKLOG = 8
 MOST_VIEWERS = 500
 AGAIN = b'event: again\ndata: {"why":"slow"}\n\n'
@@ -24,8 +25,8 @@ AGAIN = b'event: again\ndata: {"why":"slow"}\n\n'
 class Viewer:
     """One screen: messages wait in a bounded queue; None ends the stream."""
 
-    def __init__(self, board: str) -> None:
-        self.board = board
+    def __init__(self, view: View) -> None:
+        self.view = view
         self.waiting: asyncio.Queue[bytes | None] = asyncio.Queue(BACKLOG)
 
     def give(self, message: bytes) -> bool:
@@ -45,14 +46,14 @@ class Viewer:
 
 
 class Hub:
-    """Keeps what each board shows now. One query per panel per wave, however many screens look at it."""
+    """Keeps what each view shows now. One query per panel per wave, however many screens look at it; a view nobody looks at is forgotten."""
 
     def __init__(self, boards: dict[str, Board], reader: Reader) -> None:
         self._boards = boards
         self._reader = reader
         self._viewers: set[Viewer] = set()
-        self._shown: dict[str, dict[int, bytes]] = {}
-        self._read_at: dict[str, float] = {}
+        self._shown: dict[View, dict[int, bytes]] = {}
+        self._read_at: dict[View, float] = {}
         self._woken = asyncio.Event()
         self._one_wave = asyncio.Lock()
         self._one_opening = asyncio.Lock()
@@ -79,31 +80,38 @@ class Hub:
                 pass
             self._woken.clear()
             metrics.WALL_WAVES.labels(cause).inc()
-            await self.wave({viewer.board for viewer in self._viewers}, touched=cause == "touch")
+            await self.wave({viewer.view for viewer in self._viewers}, touched=cause == "touch")
             await asyncio.sleep(max(0.0, begun + AT_MOST_EVERY_SECONDS - time.monotonic()))
 
     async def beat(self) -> None:
         """Tell every screen that the server lives and what it knows, even while a wave hangs."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
-            self._tell({}, set(self._boards))
+            self._tell({}, {viewer.view for viewer in self._viewers})
 
-    async def wave(self, uids: set[str], touched: bool = False) -> None:
-        """Read what these boards show and push what changed to their screens."""
+    async def wave(self, views: set[View], touched: bool = False) -> None:
+        """Read what these views show and push what changed to their screens."""
         async with self._one_wave:
             with metrics.WALL_WAVE_SECONDS.time():
                 await self._hear(touched)
                 answers: dict[str, asyncio.Task[dict[str, Any]]] = {}
                 now = datetime.now(UTC)
-                pairs = [(uid, panel) for uid in sorted(uids) for panel in self._boards[uid].panels if self.database]
-                found = await asyncio.gather(*(self._panel(self._boards[uid], panel, now, answers) for uid, panel in pairs))
-            changed: dict[str, dict[int, bytes]] = {uid: {} for uid in uids}
-            for (uid, panel), data in zip(pairs, found, strict=True):
-                if data is not None and self._shown.setdefault(uid, {}).get(panel) != data:
-                    self._shown[uid][panel] = changed[uid][panel] = data
-            for uid in uids:
-                self._read_at[uid] = time.monotonic()
-            self._tell(changed, uids)
+                pairs = [(view, panel) for view in views for panel in self._boards[view.uid].panels if self.database]
+                found = await asyncio.gather(*(self._panel(view, panel, now, answers) for view, panel in pairs))
+            self._forget(views)
+            changed: dict[View, dict[int, bytes]] = {view: {} for view in views}
+            for (view, panel), data in zip(pairs, found, strict=True):
+                if data is not None and self._shown.setdefault(view, {}).get(panel) != data:
+                    self._shown[view][panel] = changed[view][panel] = data
+            for view in views:
+                self._read_at[view] = time.monotonic()
+            self._tell(changed, views)
+
+    def _forget(self, kept: set[View]) -> None:
+        long_ago = time.monotonic() - FORGET_SECONDS
+        for view in [view for view, at in self._read_at.items() if at < long_ago and view not in kept]:
+            del self._read_at[view]
+            self._shown.pop(view, None)
 
     async def _hear(self, touched: bool) -> None:
         try:
@@ -117,10 +125,11 @@ class Hub:
             self._lag_seconds = max(0.0, time.time() - newest / 1000)
         self._newest = newest
 
-    async def _panel(self, board: Board, panel: int, now: datetime, answers: dict[str, asyncio.Task[dict[str, Any]]]) -> bytes | None:
+    async def _panel(self, view: View, panel: int, now: datetime, answers: dict[str, asyncio.Task[dict[str, Any]]]) -> bytes | None:
         """The panel's data; None keeps what is shown, because the database is away and the screen says so."""
+        board = self._boards[view.uid]
         try:
-            return orjson.dumps(await self.answer(board.panels[panel], board.start, board.end, now, answers))
+            return orjson.dumps(await self.answer(board.panels[panel], board.start, board.end, view.at or now, answers))
         except Retry:
             return None
         except IocError as error:
@@ -155,32 +164,32 @@ class Hub:
         inside = b",".join(b'"%d":%s' % (panel, data) for panel, data in panels.items())
         return b'event: wave\ndata: {"state":%s,"panels":{%s}}\n\n' % (orjson.dumps(self.state()), inside)
 
-    def _tell(self, changed: dict[str, dict[int, bytes]], uids: set[str]) -> None:
-        messages: dict[str, bytes] = {}
+    def _tell(self, changed: dict[View, dict[int, bytes]], views: set[View]) -> None:
+        messages: dict[View, bytes] = {}
         for viewer in list(self._viewers):
-            if viewer.board not in uids:
+            if viewer.view not in views:
                 continue
-            if viewer.board not in messages:
-                messages[viewer.board] = self._message(changed.get(viewer.board, {}))
-            if not viewer.give(messages[viewer.board]):
+            if viewer.view not in messages:
+                messages[viewer.view] = self._message(changed.get(viewer.view, {}))
+            if not viewer.give(messages[viewer.view]):
                 metrics.WALL_DROPPED.inc()
                 self.leave(viewer)
 
-    async def join(self, uid: str) -> Viewer:
+    async def join(self, view: View) -> Viewer:
         """A new screen; its first message holds the whole board. Raises Retry when there are too many."""
         if len(self._viewers) >= MOST_VIEWERS:
             raise Retry("too many screens are connected", "try again later", 10)
-        await self.fresh(uid)
-        viewer = Viewer(uid)
-        viewer.give(self._message(self._shown.get(uid, {})))
+        await self.fresh(view)
+        viewer = Viewer(view)
+        viewer.give(self._message(self._shown.get(view, {})))
         self._viewers.add(viewer)
-        metrics.WALL_VIEWERS.labels(uid).inc()
+        metrics.WALL_VIEWERS.labels(view.uid).inc()
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
         if viewer in self._viewers:
             self._viewers.discard(viewer)
-            metrics.WALL_VIEWERS.labels(viewer.board).dec()
+            metrics.WALL_VIEWERS.labels(viewer.view.uid).dec()
 
     def close(self) -> None:
         """End every stream; screens reconnect by themselves."""
@@ -188,12 +197,12 @@ class Hub:
             self.leave(viewer)
             viewer.end()
 
-    async def fresh(self, uid: str) -> dict[int, bytes]:
-        """What the board shows, read again when nobody looked at it in the last wave or two."""
+    async def fresh(self, view: View) -> dict[int, bytes]:
+        """What the view shows, read again when nobody looked at it in the last wave or two."""
         async with self._one_opening:  # a hundred screens that open a board at once cause one wave
-            if time.monotonic() - self._read_at.get(uid, -1e9) > 2 * AT_MOST_EVERY_SECONDS:
-                await self.wave({uid})
-        return self._shown.get(uid, {})
+            if time.monotonic() - self._read_at.get(view, -1e9) > 2 * AT_MOST_EVERY_SECONDS:
+                await self.wave({view})
+        return self._shown.get(view, {})
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ class Board:
     end: str
     panels: dict[int, tuple[Target, ...]]
     public: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class View:
+    """What a screen looks at: a board, the values chosen for its variables (sorted by name), and the moment it is seen from (None: now, live)."""
+
+    uid: str
+    chosen: tuple[tuple[str, str], ...] = ()
+    at: datetime | None = None
 
 
 def load(directory: Path) -> dict[str, Board]:

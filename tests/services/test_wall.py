@@ -29,6 +29,7 @@ from deploy.embedded.processes import free_port
 from deploy.embedded.topics import create_topics
 from grafana.wall.app import Wall, build
 from grafana.wall.hub import AGAIN, BACKLOG, Viewer
+from grafana.wall.library import View
 from sinks import migrations, roles
 from streams.brokers import aiokafka_options
 from streams.department import NAMES
@@ -364,7 +365,7 @@ def test_health_readiness_and_metrics_are_told(house: House) -> None:
 
 
 def test_a_screen_that_reads_too_slowly_is_told_to_connect_again() -> None:
-    viewer = Viewer("ioc-overview")
+    viewer = Viewer(View("ioc-overview"))
     assert all(viewer.give(b"wave") for _ in range(BACKLOG))
     assert not viewer.give(b"wave")
     assert [viewer.waiting.get_nowait(), viewer.waiting.get_nowait()] == [AGAIN, None]
