@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from time import monotonic
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import faust
@@ -20,19 +19,17 @@ from streams.topics import topic
 
 log = structlog.get_logger("worker")
 
-RESTS = 3  # times as long as the figures took
-
 
 class FigureStore(Protocol):
-    """Keeps the figures of one department level with its committed events."""
+    """Keeps the figures of departments level with their committed events."""
 
-    def catch_up(self) -> Touched | None:
-        """Take what one transaction can; None when nothing is owed. Raises Retry while the store is away."""
+    def catch_up(self, department: str) -> Touched | None:
+        """Take what one transaction can; None when nothing is owed. Blocks. Raises Retry while the store is away."""
         ...
 
 
-def build(settings: Settings, bootstrap: str, store: Store, figures: Mapping[str, FigureStore], topic_ids: TopicIds) -> faust.App:
-    """The worker's app; `figures` has one store per department. Nothing an agent does may leave its loop body, and none holds the only copy of anything: the dirty log in
+def build(settings: Settings, bootstrap: str, store: Store, figures: FigureStore, topic_ids: TopicIds) -> faust.App:
+    """The worker's app. Nothing an agent does may leave its loop body, and none holds the only copy of anything: the dirty log in
     the database says what is still owed, a touch only says that it is worth a look."""
     app = faust.App(
         f"ioc.{settings.space}.worker",
@@ -54,27 +51,11 @@ def build(settings: Settings, bootstrap: str, store: Store, figures: Mapping[str
     )
     touches = app.topic(topic("touched", settings.space), value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
     locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-    turn = asyncio.Lock()
     wanted: set[str] = set()
-    ingests: list[Ingest] = []
 
     async def tell(touched: Sequence[Touched]) -> None:
         for touch in touched:
             await touches.send(key=touch.department.encode(), value=encode(touch))
-
-    async def catch_up(name: str) -> bool:
-        """One transaction of figures; False when nothing is owed. Departments take turns, and while Kafka holds a
-        backlog they rest between transactions: what was told comes before what follows from it."""
-        async with turn:
-            started = monotonic()
-            touch = await asyncio.to_thread(figures[name].catch_up)
-            if touch is None:
-                return False
-            await tell([touch])
-            took = monotonic() - started
-            if any(ingest.behind for ingest in ingests):
-                await asyncio.sleep(RESTS * took)
-            return True
 
     async def follow(name: str) -> None:
         wanted.add(name)
@@ -84,8 +65,8 @@ def build(settings: Settings, bootstrap: str, store: Store, figures: Mapping[str
             try:
                 while name in wanted:
                     wanted.discard(name)
-                    while await catch_up(name):
-                        pass
+                    while touch := await asyncio.to_thread(figures.catch_up, name):
+                        await tell([touch])
             except Retry as away:
                 log.debug(away.wrong)
             except Exception:
@@ -111,7 +92,6 @@ def build(settings: Settings, bootstrap: str, store: Store, figures: Mapping[str
         def __init__(self, **options: Any) -> None:
             topics = {topic(name, settings.space): name for name in (*NAMES, "rejects")}
             super().__init__(settings, bootstrap, topics, store, tell, topic_ids, **options)
-            ingests.append(self)
 
     return app
 

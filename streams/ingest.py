@@ -6,7 +6,6 @@ went wrong, it seeks to where the database stands. While one batch is being writ
 
 import asyncio
 import contextlib
-import gc
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from mode import Service
 
+from streams import collector
 from streams.brokers import aiokafka_options
 from streams.errors import Retry
 from streams.event import Touched
@@ -53,8 +53,6 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         self._unsettled = True
         self._writing: asyncio.Task[bool] | None = None
         self._away = False
-        self.behind = False
-        """Kafka had more to give than a live stream brings."""
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let the batch in hand finish; the offset guard holds back whatever else might come."""
@@ -118,7 +116,6 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         # One long look when nothing is in hand; while a batch is being written, only what is there already.
         found = await self._consumer.getmany(timeout_ms=200, max_records=self._settings.worker.batch)
         records = self._records(found)
-        self.behind = sum(len(r.values) for r in records) >= self._settings.worker.batch // 2
         prepared = self._store.prepare(records) if records else None
         if self._writing is not None:
             ok, self._writing = await self._writing, None
@@ -154,7 +151,6 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
 
     async def _settle(self) -> None:
         """Seek every assigned partition to where the database stands."""
-        self.behind = False
         consumer = self._consumer
         assert consumer is not None  # noqa: S101  # on_start made it
         if self._writing is not None:
@@ -208,9 +204,6 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
 
 
 def _share_the_processor() -> None:
-    """Events are short-lived and hold no cycles: with its defaults the collector walks all of them again and again, for a third of the
-    time. And a thread that computes gives way to the one that reads Kafka at once, not after the default 5 ms each time."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    """A thread that computes gives way to the one that reads Kafka at once, not after the default 5 ms each time."""
+    collector.rest()
     sys.setswitchinterval(0.0005)

@@ -12,12 +12,11 @@ from kafka.errors import KafkaError
 
 from deploy import console
 from deploy.embedded import parts
-from sinks.lives import Figures
+from sinks.apart import Apart
 from sinks.roles import ingest_dsn
 from sinks.timescale import Timescale
 from streams import pseudonym, settings
 from streams.brokers import kafka_python_options
-from streams.department import NAMES
 from streams.errors import Retry
 
 
@@ -35,7 +34,7 @@ def work() -> None:
     found = parts.find(chosen)
     keys = pseudonym.load(chosen.state_dir)
     store = Timescale(ingest_dsn(chosen), chosen.space, keys)
-    figures = {name: Figures(ingest_dsn(chosen), chosen.space, name) for name in NAMES}
+    figures = Apart(ingest_dsn(chosen), chosen.space)
 
     def topic_ids(topics: Sequence[str]) -> Mapping[str, str]:
         return ids_of(topics, kafka_python_options(chosen.kafka, found.bootstrap))
@@ -48,8 +47,7 @@ def work() -> None:
     console.say(f"working: {found.bootstrap} -> {found.database_kind}, space {chosen.space} (Ctrl-C ends it)")
     asyncio.run(_run(build(chosen, found.bootstrap, store, figures, topic_ids)))
     store.close()
-    for each in figures.values():
-        each.close()
+    figures.close()
 
 
 async def _run(app: Any) -> None:

@@ -69,15 +69,24 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far, its ended children not included."""
-    return sum(_times(pid)[:2]) / TICKS
+    """User and system time of a process and its living children so far."""
+    return sum(sum(_times(each)[:2]) for each in (pid, *_children(pid))) / TICKS
 
 
 def peak_mb(pid: int) -> float:
-    """The most resident memory a living process ever had. (Not ru_maxrss: that one starts with the parent's.)"""
+    """The most resident memory a living process and its children ever had, each by itself, added. (Not ru_maxrss: that one starts with
+    the parent's.)"""
+    return sum(_peak_kb(each) for each in (pid, *_children(pid))) / 1024
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+
+
+def _peak_kb(pid: int) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
+            return int(line.split()[1])
     raise LookupError(pid)
 
 

@@ -3,103 +3,23 @@
 import random
 import threading
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 import psycopg
 import pytest
-from psycopg import sql
 
 from deploy.embedded.parts import Parts
-from sinks import figures as read
 from sinks import units
 from sinks.lives import Figures
 from sinks.migrations import migrate, schema
 from sinks.roles import ingest_dsn, reader_dsn
-from sinks.timescale import Timescale
-from streams import pseudonym
 from streams.departments.einvoice import Einvoice, Facts, Invoice
-from streams.departments.payment import Payment
 from streams.errors import Misconfigured
 from streams.event import Rejected, day_start_us, encode, vietnam_day
 from streams.settings import Settings
-from streams.store import Fenced, Partition, Records
-
-NOW = 1_795_000_000_000_000
-
-
-class Space:
-    """A space of its own with everything a worker has."""
-
-    def __init__(self, settings: Settings, parts: Parts) -> None:
-        self.settings = settings.model_copy(update={"space": f"t{uuid.uuid4().hex[:12]}"})
-        self.name = self.settings.space
-        self.dsn = parts.dsn
-        migrate(parts.dsn, self.settings)
-        self.keys = pseudonym.load(settings.state_dir)
-        self.store = self.worker()
-        self.topics = {name: uuid.uuid4().hex for name in ("einvoice", "telehealth", "payment", "rejects")}
-        self.next: dict[str, int] = dict.fromkeys(self.topics, 0)
-
-    def worker(self) -> Timescale:
-        return Timescale(ingest_dsn(self.settings), self.name, self.keys)
-
-    def partition(self, name: str) -> Partition:
-        return Partition(name, self.topics[name], 0)
-
-    def records(self, name: str, values: list[bytes], after: int | None = None) -> Records:
-        start = self.next[name] if after is None else after
-        return Records(self.partition(name), start, start + len(values), values, [NOW // 1000] * len(values))
-
-    def take(self, name: str, *events: Any) -> None:
-        """Write events as the next records of their topic, in one batch."""
-        self.store.offsets([self.partition(name)])
-        records = self.records(name, [e if isinstance(e, bytes) else encode(e) for e in events])
-        self.store.write(self.store.prepare([records]))
-        self.next[name] = records.next
-
-    def follow(self, name: str) -> None:
-        figures = Figures(ingest_dsn(self.settings), self.name, name)
-        while figures.catch_up():
-            pass
-        figures.close()
-
-    def figures(self, name: str, by: Any = "total") -> list[dict[str, Any]]:
-        self.follow(name)
-        with self.connect() as connection:
-            rows: list[dict[str, Any]] = read.figures(connection, self.name, name, by, None, None)["rows"]
-        return rows
-
-    def ledger(self) -> dict[str, Any]:
-        with self.connect() as connection:
-            return read.ledger(connection, self.name, None, None, "source")
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with self.connect() as connection:
-            return connection.execute(query).fetchall()  # type: ignore[arg-type]  # the tests' own text
-
-    def connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(ingest_dsn(self.settings), autocommit=True, options=f"-c search_path={schema(self.name)},public")
-
-
-@pytest.fixture
-def space(settings: Settings, parts: Parts) -> Iterator[Space]:
-    made = Space(settings, parts)
-    yield made
-    made.store.close()
-    with psycopg.connect(parts.dsn, autocommit=True) as connection:
-        for name in (schema(made.name), f"board_{schema(made.name)}"):
-            connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
-        connection.execute("delete from ioc.migration where space = %s", [made.name])
-
-
-def paid(number: int, amount: int = 1000, **more: Any) -> Payment:
-    held: dict[str, Any] = {
-        "id": f"{number:032x}", "body": f"{amount:016x}", "source": "bank", "event_time_us": NOW, "known_at_us": NOW + 1_000_000, "kind": "hdbank",
-        "unit": "38001", "transaction": f"{number + 2**64:032x}", "status": "paid", "paid_vnd": amount, "paid_at_us": NOW,
-    }  # fmt: skip
-    return Payment(**(held | more))
+from streams.store import Fenced
+from tests.services.space import NOW, Space, paid
 
 
 def sent(number: int, seller: str, at: int = NOW) -> Einvoice:

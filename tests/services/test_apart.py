@@ -1,0 +1,67 @@
+"""The process of the figures: killed it comes again, its parent killed it goes, and it never says that it did what it did not."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sinks.apart import Apart
+from sinks.roles import ingest_dsn
+from streams.errors import Retry
+from tests.eventually import eventually
+from tests.services.space import Space, paid
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+
+
+def _apart(pid: int) -> list[int]:
+    return [child for child in _children(pid) if b"sinks.apart" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def test_a_killed_process_of_figures_is_started_again_and_counts_once(space: Space) -> None:
+    figures = Apart(ingest_dsn(space.settings), space.name)
+    try:
+        space.take("payment", paid(1), paid(2))
+        touched = figures.catch_up("payment")
+        assert touched is not None
+        assert touched.stage == "figures"
+        space.take("payment", paid(3))
+        [child] = _apart(os.getpid())
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(Retry):
+            figures.catch_up("payment")
+        assert figures.catch_up("payment") is not None
+        assert figures.catch_up("payment") is None
+        assert [row["receipts"] for row in space.figures("payment")] == [3]
+    finally:
+        figures.close()
+    assert not _apart(os.getpid())
+
+
+def test_figures_wait_while_the_database_cannot_be_reached() -> None:
+    figures = Apart("postgresql://nobody@127.0.0.1:1/nothing", "live")
+    try:
+        with pytest.raises(Retry, match="the database is away"):
+            figures.catch_up("payment")
+        with pytest.raises(Retry, match="the database is away"):
+            figures.catch_up("payment")
+    finally:
+        figures.close()
+
+
+def test_the_process_of_figures_ends_with_the_worker_however_that_ends() -> None:
+    hold = (
+        "import sys; from sinks.apart import Apart; from streams.errors import Retry; figures = Apart('postgresql://n@127.0.0.1:1/n', 'live')\n"
+        "try: figures.catch_up('payment')\nexcept Retry: print('asked', flush=True)\nsys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == b"asked\n"
+        [child] = _apart(worker.pid)
+        worker.kill()
+        eventually(lambda: not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_bytes())
