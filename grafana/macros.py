@@ -1,7 +1,7 @@
 """Grafana's SQL macros for PostgreSQL with TimescaleDB, expanded by us so that the wall and the tests run what Grafana runs."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +10,7 @@ from streams.event import VIETNAM
 
 LONGEST = timedelta(days=400)
 
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _CALL = re.compile(r"\$([_a-zA-Z0-9]+)\(([^)]*)\)")
 _RELATIVE = re.compile(r"now(?:-(\d{1,5})([smhdwMy]))?(?:/([dwMy]))?")
 _INTERVAL = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w|M|y)?")
@@ -87,8 +88,12 @@ def _next(start: datetime, of: str) -> datetime:
     return start + timedelta(days={"d": 1, "w": 7, "M": 32, "y": 367}[of])
 
 
-def expand(text: str, over: Range) -> str:
-    """The SQL with every macro replaced as Grafana 12 replaces it. Raises Misconfigured for a macro that it does not know."""
+def expand(text: str, over: Range, chosen: Mapping[str, str] | None = None) -> str:
+    """The SQL with every macro replaced as Grafana 12 replaces it, and every `${name:sqlstring}` by its chosen value as a string literal.
+
+    What is chosen comes in last, so that nothing in it is read as a macro. Raises Misconfigured for a macro or a variable that it does
+    not know, and for a variable without `:sqlstring`: it would stand in the SQL as it is.
+    """
     step = over.interval_ms()
     plain = text.replace("$__interval_ms", str(step)).replace("$__interval", _short(step))
     for macro, value in (
@@ -105,7 +110,16 @@ def expand(text: str, over: Range) -> str:
             raise Misconfigured(f"unknown macro ${name}", "use one of Grafana's PostgreSQL macros")
         return _MACROS[name](arguments, over)
 
-    return _CALL.sub(replaced, plain)
+    return _VARIABLE.sub(lambda match: _literal(match.group(1), chosen or {}), _CALL.sub(replaced, plain))
+
+
+def _literal(written: str, chosen: Mapping[str, str]) -> str:
+    name, _, form = written.partition(":")
+    if form != "sqlstring" or name not in chosen:
+        raise Misconfigured(f"the query uses ${{{written[:40]}}}", "declare the variable in the board and write ${name:sqlstring}")
+    if "\0" in chosen[name]:
+        raise Misconfigured(f"the value of {name} is no text", "choose one of those the board offers")
+    return "'" + chosen[name].replace("'", "''") + "'"
 
 
 def _short(step_ms: int) -> str:
