@@ -19,7 +19,7 @@ from streams.figures import Held, Sum
 from streams.settings import Settings
 
 DAYS = 90
-FORM = 1  # counts up when what is filled changes
+FORM = 2  # counts up when what is filled changes
 SHARES = {"einvoice": 12, "payment": 4}  # parts of all events; any other department: OTHERS
 OTHERS = 4
 EVENTS_PER_SUBJECT = 3  # an invoice is sent, acknowledged, answered
@@ -89,7 +89,7 @@ def _department(dsn: str, space: str, department: Department, events: int, today
 
 
 def _empty(connection: Connection) -> None:
-    names = ["ledger", "heard", "quarantine", *(table for department in departments() for table in _tables(department))]
+    names = ["ledger", "heard", "quarantine", "batch", *(table for department in departments() for table in _tables(department))]
     connection.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(map(sql.Identifier, names))))
 
 
@@ -188,4 +188,10 @@ from generate_series(1, 4) as source, generate_series(%(first)s::timestamptz, %(
   'as made for a measurement', repeat('x', 800), 600
 from generate_series(1, %(held)s) as i"""),
         within,
+    )
+    connection.execute(
+        sql.SQL("""insert into batch (department, events, first_time, last_time, committed_at, followed_at)
+select %(department)s, 50, at - interval '2 seconds', at - interval '1 second', at, at + interval '0.4 seconds'
+from (select %(first)s + (%(last)s - %(first)s) * (i::float8 / %(batches)s) as at from generate_series(1, %(batches)s) as i) as each"""),
+        {**within, "batches": max(1000, events // 50 // len(departments()))},
     )

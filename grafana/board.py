@@ -1,12 +1,10 @@
 """The words boards are made of: tile, trend, days, ranking, several, states, note; each gives one panel of classic Grafana JSON."""
 
-import json
-from dataclasses import dataclass, field
 from typing import Any
 
 from grafana import sql
+from grafana.layout import SOURCE, Panel, Query, plain
 from grafana.sdk import (
-    JSONEncoder,
     bargauge,
     builder,
     common,
@@ -18,92 +16,18 @@ from grafana.sdk import (
     text,
     text_model,
     timeseries,
-    variants,
 )
 from streams.figures import Figure, Glass, Percentile, Sum
 
 ACCENT, QUIET, WATCH, ALARM, GOOD = "#3dbcc8", "#7f93a3", "#f2a93b", "#f0725c", "#6fc38a"
-SOURCE = {"type": "grafana-postgresql-datasource", "uid": "ioc-tsdb"}
 UNKNOWN = "—"
-
-Panel = dict[str, Any]
-
-
-class _Sql(variants.Dataquery):  # type: ignore[misc]  # the SDK is untyped to mypy
-    """A PostgreSQL query; the SDK has none."""
-
-    def __init__(self, raw: str, form: str, ref: str) -> None:
-        self._json = {
-            "refId": ref,
-            "datasource": SOURCE,
-            "format": form,
-            "editorMode": "code",
-            "rawQuery": True,
-            "rawSql": raw,
-        }
-
-    def to_json(self) -> dict[str, object]:
-        return self._json
-
-
-@dataclass(frozen=True)
-class Query(builder.Builder[variants.Dataquery]):  # type: ignore[misc]  # the SDK is untyped to mypy
-    """One target. form: `time_series` (first column `time`) or `table`."""
-
-    raw: str
-    form: str = "time_series"
-    ref: str = "A"
-
-    def build(self) -> variants.Dataquery:
-        return _Sql(self.raw, self.form, self.ref)
-
-
-@dataclass
-class Board:
-    """Panels set on Grafana's grid of 24 columns from left to right, row by row."""
-
-    uid: str
-    title: str
-    tags: tuple[str, ...] = ("ioc",)
-    panels: list[Panel] = field(default_factory=list)
-    below: int = 0
-
-    def row(self, height: int, *across: tuple[int, Panel]) -> "Board":
-        """The next row: (width, panel) from the left. Raises ValueError when they do not fill 24 columns."""
-        if sum(width for width, _ in across) != 24:
-            raise ValueError(f"{self.uid}: the widths of a row add up to 24")
-        left = 0
-        for width, panel in across:
-            place = {"x": left, "y": self.below, "w": width, "h": height}
-            self.panels.append({"id": len(self.panels) + 1, "gridPos": place, **panel})
-            left += width
-        self.below += height
-        return self
-
-    def json(self) -> dict[str, Any]:
-        """The dashboard as Grafana 12 takes it (classic, schemaVersion 42)."""
-        built = (
-            dashboard.Dashboard(self.title)
-            .uid(self.uid)
-            .tags(list(self.tags))
-            .timezone(sql.ZONE)
-            .time("now/d", "now/d")
-            .refresh("10s")
-            .readonly()
-            .build()
-        )
-        made = _plain(built)
-        return {**made, "annotations": {"list": []}, "templating": {"list": []}, "panels": self.panels}
-
-
-def _plain(built: object) -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(JSONEncoder().encode(built))
-    return made
+SHADES = (ACCENT, WATCH, GOOD, "#b59ae0", QUIET)
+"""Of lines that stand beside one another."""
 
 
 def finish(panel: Any, **wall: object) -> Panel:
     """The panel as JSON; `wall` goes to options.ioc, which Grafana keeps and does not read."""
-    made = _plain(panel.datasource(model.DataSourceRef(type_val=SOURCE["type"], uid=SOURCE["uid"])).build())
+    made = plain(panel.datasource(model.DataSourceRef(type_val=SOURCE["type"], uid=SOURCE["uid"])).build())
     for gone in ("repeatDirection", "gridPos", "id"):
         made.pop(gone, None)
     for link in made.get("links", []):
@@ -123,7 +47,7 @@ def decimals(figure: Figure) -> int:
     return 1 if figure.format == "seconds" else 0
 
 
-def _steps(figure: Figure) -> builder.Builder[model.ThresholdsConfig]:
+def steps(figure: Figure) -> builder.Builder[model.ThresholdsConfig]:
     steps = [model.Threshold(value=None, color=ACCENT)]
     if figure.watch_above is not None:
         steps.append(model.Threshold(value=figure.watch_above, color=WATCH))
@@ -136,6 +60,17 @@ def color(fixed: str | None) -> builder.Builder[model.FieldColor]:
     return dashboard.FieldColor().mode(model.FieldColorModeId.FIXED).fixed_color(fixed)
 
 
+def drill(kind: str) -> dict[str, str]:
+    """The data link to the drill-down board of a kind of units; the query gives the unit's code in the column `unit`."""
+    return {"title": "Xem chi tiết", "url": f"/d/ioc-{kind}?var-unit=${{__data.fields.unit}}"}
+
+
+def linked(panel: Panel, kind: str) -> Panel:
+    """The panel, its values leading to the drill-down board of a kind of units."""
+    defaults = panel["fieldConfig"]["defaults"]
+    return {**panel, "fieldConfig": {**panel["fieldConfig"], "defaults": {**defaults, "links": [drill(kind)]}}}
+
+
 def _tile(glass: Glass, figure: Figure, title: str, calc: str, column: str, *queries: Query) -> Any:
     panel = (
         stat.Panel()
@@ -144,7 +79,7 @@ def _tile(glass: Glass, figure: Figure, title: str, calc: str, column: str, *que
         .unit(unit(figure))
         .decimals(decimals(figure))
         .no_value(UNKNOWN)
-        .thresholds(_steps(figure))
+        .thresholds(steps(figure))
         .color_scheme(color(None if figure.watch_above is not None else ACCENT))
         .reduce_options(common.ReduceDataOptions().values(False).calcs([calc]).fields(f"/^{column}$/"))
         .graph_mode(common_model.BigValueGraphMode.AREA)
@@ -157,19 +92,20 @@ def _tile(glass: Glass, figure: Figure, title: str, calc: str, column: str, *que
     return panel
 
 
-def tile(glass: Glass, figure: Figure, title: str | None = None) -> Panel:
-    """One figure of today, large, with its curve: through the day where it adds up over minutes, else over fourteen days."""
+def tile(glass: Glass, figure: Figure, title: str | None = None, where: str = "") -> Panel:
+    """One figure of today, large, with its curve: through the day where it adds up over minutes, else over fourteen days.
+    where: sql.HERE for the chosen unit only, which percentiles do not know."""
     said = title or figure.label
     told = {"department": glass.name, "figure": figure.name}
     if isinstance(figure.measured, Sum) and figure.measured.per == 1:  # parts of minutes would be lost slot by slot
-        query = Query(sql.through_the_day(glass, figure))
+        query = Query(sql.through_the_day(glass, figure, where))
         panel = _tile(glass, figure, said, "sum", sql.TODAY, query)
         return finish(panel, **told, form="day", good=figure.good, before=[sql.LAST_WEEK, sql.YESTERDAY])
     if isinstance(figure.measured, Percentile):
         whole = Query(sql.percentile_of_day(figure), "table")
         hours = Query(sql.percentile_by_hour(figure), ref="B")
         return finish(_tile(glass, figure, said, "lastNotNull", figure.label, whole, hours), **told, form="hours")
-    query = Query(sql.day_by_day(glass, figure, 14))
+    query = Query(sql.day_by_day(glass, figure, 14, where))
     return finish(_tile(glass, figure, said, "last", sql.EVERY_DAY, query), **told, form="days")
 
 
@@ -180,7 +116,7 @@ def month(glass: Glass, figure: Figure) -> Panel:
     return finish(panel, department=glass.name, figure=figure.name, form="month")
 
 
-def _style(name: str, **values: object) -> tuple[str, list[model.DynamicConfigValue]]:
+def style(name: str, **values: object) -> tuple[str, list[model.DynamicConfigValue]]:
     return name, [model.DynamicConfigValue(id_val=key.replace("__", "."), value=value) for key, value in values.items()]
 
 
@@ -189,7 +125,7 @@ def slot(glass: Glass) -> str:
     return "giờ" if glass.slot_minutes == 60 else f"{glass.slot_minutes} phút"
 
 
-def trend(glass: Glass, figure: Figure) -> Panel:
+def trend(glass: Glass, figure: Figure, where: str = "") -> Panel:
     """The figure through the day, beside the same weekday of last week (dashed)."""
     earlier = {"mode": "fixed", "fixedColor": QUIET}
     panel = (
@@ -204,18 +140,18 @@ def trend(glass: Glass, figure: Figure) -> Panel:
         .fill_opacity(22)
         .show_points(common_model.VisibilityMode.NEVER)
         .legend(common.VizLegendOptions().show_legend(False).display_mode(common_model.LegendDisplayMode.HIDDEN))
-        .with_target(Query(sql.through_the_day(glass, figure)))
+        .with_target(Query(sql.through_the_day(glass, figure, where)))
     )
     dashed = {"fill": "dash", "dash": [4, 6]}
     for name, values in (
-        _style(sql.LAST_WEEK, color=earlier, custom__lineStyle=dashed, custom__fillOpacity=0, custom__lineWidth=1),
-        _style(sql.YESTERDAY, custom__hideFrom={"viz": True, "legend": True, "tooltip": True}),
+        style(sql.LAST_WEEK, color=earlier, custom__lineStyle=dashed, custom__fillOpacity=0, custom__lineWidth=1),
+        style(sql.YESTERDAY, custom__hideFrom={"viz": True, "legend": True, "tooltip": True}),
     ):
         panel = panel.override_by_name(name, values)
     return finish(panel, department=glass.name, figure=figure.name, form="day")
 
 
-def days(glass: Glass, figure: Figure, count: int = 30) -> Panel:
+def days(glass: Glass, figure: Figure, count: int = 30, where: str = "") -> Panel:
     """The figure of each of the last days, as bars."""
     panel = (
         timeseries.Panel()
@@ -229,7 +165,7 @@ def days(glass: Glass, figure: Figure, count: int = 30) -> Panel:
         .fill_opacity(70)
         .line_width(0)
         .legend(common.VizLegendOptions().show_legend(False).display_mode(common_model.LegendDisplayMode.HIDDEN))
-        .with_target(Query(sql.day_by_day(glass, figure, count)))
+        .with_target(Query(sql.day_by_day(glass, figure, count, where)))
     )
     return finish(panel, department=glass.name, figure=figure.name, form="days")
 
@@ -249,8 +185,9 @@ def ranking(glass: Glass, figure: Figure, most: int = 8) -> Panel:
         .display_mode(common_model.BarGaugeDisplayMode.BASIC)
         .reduce_options(common.ReduceDataOptions().values(True).limit(most).calcs(["lastNotNull"]).fields(""))
         .with_target(Query(sql.by_unit(glass, figure, most), "table"))
+        .override_by_name(*style(figure.label, displayName='${__data.fields["đơn vị"]}'))
     )
-    return finish(panel, department=glass.name, figure=figure.name)
+    return linked(finish(panel, department=glass.name, figure=figure.name), glass.place_kind)
 
 
 def several(glass: Glass, figures: tuple[Figure, ...], title: str) -> Panel:
@@ -267,7 +204,7 @@ def several(glass: Glass, figures: tuple[Figure, ...], title: str) -> Panel:
         .with_target(Query(sql.today(glass, figures), "table"))
     )
     for figure in figures:
-        name, values = _style(figure.label, unit=unit(figure), decimals=decimals(figure))
+        name, values = style(figure.label, unit=unit(figure), decimals=decimals(figure))
         panel = panel.override_by_name(name, values)
     return finish(panel, department=glass.name)
 
@@ -280,7 +217,7 @@ def note(content: str, title: str = "") -> Panel:
 def columns(panel: Any, styles: dict[str, dict[str, object]]) -> Any:
     """The panel with overrides by column name."""
     for name, values in styles.items():
-        panel = panel.override_by_name(*_style(name, **values))
+        panel = panel.override_by_name(*style(name, **values))
     return panel
 
 

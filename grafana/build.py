@@ -1,10 +1,11 @@
-"""Which boards there are: the overview and one per department, from the declared figures; emitted to boards/*.json."""
+"""Which boards there are: overview, departments, drill-downs, quality, operations, daily report, all from the declared figures; emitted to boards/*.json."""
 
 import json
 from pathlib import Path
 
-from grafana import quality
-from grafana.board import Board, days, month, ranking, several, tile, trend
+from grafana import operations, places, quality, report
+from grafana.board import days, month, ranking, several, tile, trend
+from grafana.layout import Board, widths
 from grafana.wall.library import BOARDS
 from streams.department import department, glasses
 from streams.figures import Glass
@@ -18,21 +19,23 @@ def overview() -> Board:
         .row(
             7,
             (6, tile(invoices, invoices.figure("invoices"))),
-            (6, tile(invoices, invoices.figure("value_vnd"))),
-            (6, tile(sessions, sessions.figure("sessions"))),
+            (5, tile(sessions, sessions.figure("sessions"))),
             (6, tile(payments, payments.figure("paid_vnd"))),
+            of=17,
         )
         .row(
             9,
-            (12, trend(invoices, invoices.figure("invoices"))),
+            (11, trend(invoices, invoices.figure("invoices"))),
             (6, ranking(payments, payments.figure("paid_vnd"), 7)),
-            (6, ranking(invoices, invoices.figure("invoices"), 7)),
+            of=17,
         )
+        .beside(17, 0, places.province(invoices, invoices.figure("invoices"), payments, payments.figure("paid_vnd")))
         .row(
             8,
-            (6, month(sessions, sessions.figure("minutes"))),
+            (6, tile(invoices, invoices.figure("value_vnd"))),
+            (5, month(sessions, sessions.figure("minutes"))),
             (6, quality.words(glasses())),
-            (12, quality.states(glasses())),
+            (7, quality.states(glasses())),
         )
     )
 
@@ -42,11 +45,9 @@ def of(glass: Glass) -> Board:
     headline = [glass.figure(name) for name in glass.headline]
     rest = tuple(figure for figure in glass.figures if figure.name not in glass.headline)
     main, ranked = glass.figure(glass.trend), glass.figure(glass.ranking)
-    share = 24 // len(headline)
-    widths = [share] * (len(headline) - 1) + [24 - share * (len(headline) - 1)]
     return (
         Board(f"ioc-{glass.name}", glass.label, ("ioc", glass.short))
-        .row(7, *((width, tile(glass, figure)) for width, figure in zip(widths, headline, strict=True)))
+        .row(7, *((width, tile(glass, figure)) for width, figure in zip(widths(len(headline)), headline, strict=True)))
         .row(9, (16, trend(glass, main)), (8, ranking(glass, ranked)))
         .row(
             8,
@@ -57,9 +58,14 @@ def of(glass: Glass) -> Board:
     )
 
 
+def derived(shown: tuple[Glass, ...]) -> list[Board]:
+    """What these departments get without a line of board code: boards, drill-downs, quality, operations, the daily report."""
+    return [*(of(glass) for glass in shown), *places.boards(shown), quality.board(shown), operations.board(shown), report.board(shown)]
+
+
 def boards() -> list[Board]:
     """Every board, the overview first."""
-    return [overview(), *(of(glass) for glass in glasses())]
+    return [overview(), *derived(glasses())]
 
 
 def emitted() -> dict[str, str]:

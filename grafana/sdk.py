@@ -4,7 +4,7 @@ import warnings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
-    from grafana_foundation_sdk.builders import bargauge, common, dashboard, stat, table, text, timeseries
+    from grafana_foundation_sdk.builders import bargauge, common, dashboard, stat, statetimeline, table, text, timeseries
     from grafana_foundation_sdk.cog import builder, variants
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
     from grafana_foundation_sdk.models import common as common_model
@@ -20,6 +20,7 @@ __all__ = [
     "dashboard",
     "model",
     "stat",
+    "statetimeline",
     "table",
     "text",
     "text_model",

@@ -9,6 +9,9 @@ TODAY, YESTERDAY, LAST_WEEK, EVERY_DAY, HOURLY = "hôm nay", "hôm qua", "tuần
 
 FROM, TO = "$__timeFrom()::timestamptz", "$__timeTo()::timestamptz"
 DAY = f"({TO} AT TIME ZONE '{ZONE}')::date"
+CHOSEN = "${unit:sqlstring}"
+HERE = f" AND unit = {CHOSEN}"
+"""Narrows a panel to the unit chosen on a drill-down board; the empty text takes the whole province."""
 
 
 def quoted(text: str) -> str:
@@ -26,17 +29,17 @@ def _sum(measured: Sum, of: str = "") -> str:
     return total if measured.per == 1 else f"div({total}, {measured.per})"
 
 
-def through_the_day(glass: Glass, figure: Figure) -> str:
+def through_the_day(glass: Glass, figure: Figure, where: str = "") -> str:
     """Columns time, hôm nay, tuần trước, hôm qua: the figure in slots of `slot_minutes`; both earlier days moved onto this one.
 
-    A slot without rows is 0 only where the ledger says that the department was heard in that hour; else it is null.
+    A slot without rows is 0 only where the ledger says that the department was heard in that hour; else it is null. where: HERE or nothing.
     """
     if not isinstance(figure.measured, Sum) or figure.measured.per != 1:
         raise TypeError(f"{figure.name} does not add up over minutes")
     slot = f"{glass.slot_minutes} minutes"
     seen = "\n  UNION\n".join(
         f"  SELECT date_bin('{slot}', minute, timestamptz '2020-01-01Z') AS slot, {_sum(figure.measured)} AS n FROM {glass.name}_1m\n"
-        f"  WHERE minute BETWEEN {FROM} - interval '{ago}' AND {TO} - interval '{ago}' GROUP BY 1"
+        f"  WHERE minute BETWEEN {FROM} - interval '{ago}' AND {TO} - interval '{ago}'{where} GROUP BY 1"
         for ago in ("0 days", "1 day", "7 days")
     )
     return f"""WITH seen AS (
@@ -74,11 +77,11 @@ def _day_view(glass: Glass, figure: Figure) -> str:
     return figure.measured.view if isinstance(figure.measured, Daily) else f"{glass.name}_1d"
 
 
-def day_by_day(glass: Glass, figure: Figure, days: int) -> str:
-    """Columns time, mỗi ngày: the figure of each of the last `days` Vietnamese days, today last."""
+def day_by_day(glass: Glass, figure: Figure, days: int, where: str = "") -> str:
+    """Columns time, mỗi ngày: the figure of each of the last `days` Vietnamese days, today last. where: HERE or nothing."""
     return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)}
 FROM generate_series({DAY} - {days - 1}, {DAY}, interval '1 day') AS each
-LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date
+LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date{where}
 GROUP BY 1 ORDER BY 1"""
 
 
@@ -149,16 +152,75 @@ def _scalar(glass: Glass, figure: Figure) -> str:
     return f"(SELECT {_of_days(glass, figure)} FROM {_day_view(glass, figure)} d WHERE d.day = {DAY})"
 
 
+def named_units(kind: str) -> str:
+    """The units of a kind as they are on the day the range ends in: rows `u(code, name, latitude, longitude)`."""
+    return (
+        f"(SELECT DISTINCT ON (code) code, name, latitude, longitude FROM unit WHERE kind = {quoted(kind)}\n"
+        f"  AND valid_from <= {DAY} AND (valid_to IS NULL OR valid_to >= {DAY}) ORDER BY code, valid_from DESC) AS u"
+    )
+
+
+def units(kind: str) -> str:
+    """The choices of a drill-down board: every unit of a kind, by name."""
+    return (
+        f"SELECT code AS __value, name AS __text FROM (SELECT DISTINCT ON (code) code, name FROM unit WHERE kind = {quoted(kind)}\n"
+        "  AND valid_from <= now() AND (valid_to IS NULL OR valid_to >= now()::date) ORDER BY code, valid_from DESC) AS u ORDER BY name, code"
+    )
+
+
 def by_unit(glass: Glass, figure: Figure, most: int) -> str:
-    """Columns đơn vị, and the figure under its label: the units with most of it today, by the name the unit has on that day."""
+    """Columns đơn vị, the figure under its label, unit (its code, for drill-down): the units with most of it today, named as on that day."""
     if not isinstance(figure.measured, Sum):
         raise TypeError(f"{figure.name} does not add up by unit")
-    return f"""SELECT coalesce(u.name, t.unit) AS "đơn vị", t.n AS {named(figure.label)} FROM (
+    return f"""SELECT coalesce(u.name, t.unit) AS "đơn vị", t.n AS {named(figure.label)}, t.unit AS unit FROM (
   SELECT unit, {_sum(figure.measured)} AS n FROM {glass.name}_1d WHERE day = {DAY} AND unit IS NOT NULL GROUP BY 1
 ) AS t
-LEFT JOIN LATERAL (
-  SELECT name FROM unit
-  WHERE code = t.unit AND kind = {quoted(glass.place_kind)} AND valid_from <= {DAY} AND (valid_to IS NULL OR valid_to >= {DAY})
-  ORDER BY valid_from DESC LIMIT 1
-) AS u ON true
+LEFT JOIN {named_units(glass.place_kind)} ON u.code = t.unit
 WHERE t.n > 0 ORDER BY t.n DESC, 1 LIMIT {most}"""
+
+
+def on_the_map(glass: Glass, figure: Figure) -> str:
+    """Columns unit, đơn vị, latitude, longitude and the figure under its label: every unit there is, null where nothing is known of it."""
+    if not isinstance(figure.measured, Sum):
+        raise TypeError(f"{figure.name} does not add up by unit")
+    return f"""SELECT u.code AS unit, u.name AS "đơn vị", u.latitude, u.longitude, t.n AS {named(figure.label)}
+FROM {named_units(glass.place_kind)}
+LEFT JOIN (SELECT unit, {_sum(figure.measured)} AS n FROM {glass.name}_1d WHERE day = {DAY} GROUP BY 1) AS t ON t.unit = u.code
+WHERE u.latitude IS NOT NULL ORDER BY u.code"""
+
+
+ON_THE_DAY, THE_DAY_BEFORE, A_WEEK_BEFORE, OF_THE_MONTH = "trong ngày", "hôm trước", "cùng thứ tuần trước", "từ đầu tháng"
+
+
+def compared(glass: Glass, figures: tuple[Figure, ...], where: str = "") -> str:
+    """A row per figure: chỉ tiêu, trong ngày, hôm trước, cùng thứ tuần trước, từ đầu tháng; null where a figure does not add up so.
+
+    where: HERE or nothing; figures that have no unit are left out by the caller.
+    """
+    month = f"date_trunc('month', {DAY}::timestamp)::date"
+    kept = {f.name: f.measured for f in figures if isinstance(f.measured, Sum | Units)}
+    columns = ", ".join(
+        f"sum({m.measure}) AS {n}" if isinstance(m, Sum) else f"count(DISTINCT unit) FILTER (WHERE {m.measure} > 0) AS {n}"
+        for n, m in kept.items()
+    )
+    rows, others = [], []
+    for place, figure in enumerate(figures):
+        said = quoted(f"{figure.topic} ({figure.word})")
+        measured = figure.measured
+        if isinstance(measured, Sum | Units):
+            per, adds = (measured.per, "true") if isinstance(measured, Sum) else (1, "false")
+            rows.append(f"({place}, {said}, {figure.name}::numeric, {per}, {adds})")
+        else:
+            others.append(f"UNION ALL SELECT {place}, {said}, ({_scalar(glass, figure)})::float8, NULL, NULL, NULL")
+    days = ", ".join(
+        f"div(sum(n) FILTER (WHERE day = {DAY} - {ago}), max(per))::float8 AS {named(word)}"
+        for ago, word in ((0, ON_THE_DAY), (1, THE_DAY_BEFORE), (7, A_WEEK_BEFORE))
+    )
+    return f"""WITH d AS (
+  SELECT day, {columns} FROM {glass.name}_1d WHERE day BETWEEN least({month}, {DAY} - 7) AND {DAY}{where} GROUP BY day
+), f AS (
+  SELECT place, said, {days}, div(sum(n) FILTER (WHERE adds AND day >= {month}), max(per))::float8 AS {named(OF_THE_MONTH)}
+  FROM d, LATERAL (VALUES {", ".join(rows)}) AS v(place, said, n, per, adds) GROUP BY 1, 2
+  {" ".join(others)}
+)
+SELECT said AS "chỉ tiêu", {", ".join(map(named, (ON_THE_DAY, THE_DAY_BEFORE, A_WEEK_BEFORE, OF_THE_MONTH)))} FROM f ORDER BY place"""

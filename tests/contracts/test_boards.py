@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from grafana import build
-from grafana.board import Board
+from grafana.layout import Board
 from grafana.macros import Range, expand, period
 from grafana.wall import assets, library
 from streams.department import departments, glasses
