@@ -46,8 +46,11 @@ class Worker(_Section):
 
 
 class Web(_Section):
+    """province: the code of the province on the map (38: Thanh Hóa)."""
+
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
+    province: str = Field("38", pattern=r"^\d{2}$")
 
 
 class Source(_Section):

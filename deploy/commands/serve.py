@@ -66,6 +66,7 @@ async def _serve(chosen: Settings, listening: socket.socket, caught: list[int]) 
         wall = Wall(
             reader_dsn=roles.reader_dsn(chosen),
             schema=migrations.board(chosen.space),
+            province=chosen.web.province,
             kafka=client,
             topic=topic("touched", chosen.space),
             routes=hooks,

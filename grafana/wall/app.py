@@ -19,7 +19,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from grafana.wall import assets, library, touches
+from grafana.macros import period
+from grafana.wall import assets, library, places, touches, variables
 from grafana.wall.hub import Hub, Viewer
 from grafana.wall.library import BOARDS, Board, View
 from grafana.wall.reader import Reader
@@ -40,11 +41,13 @@ HEADERS = (
 
 @dataclass(frozen=True)
 class Wall:
-    """What a wall is made of. kafka: aiokafka's connection settings, None to live by polling. routes: what else this server answers (webhooks)."""
+    """What a wall is made of. province: the code of the one on the map. kafka: aiokafka's connection settings, None to live by polling.
+    routes: what else this server answers (webhooks)."""
 
     reader_dsn: str
     schema: str = "board"
     boards: Path = BOARDS
+    province: str = "38"
     kafka: Mapping[str, Any] | None = None
     topic: str = "ioc.touched"
     routes: Sequence[BaseRoute] = field(default=())
@@ -79,7 +82,7 @@ def build(wall: Wall) -> Starlette:
     boards = library.load(wall.boards)
     reader = Reader(wall.reader_dsn, wall.schema)
     hub = Hub(boards, reader)
-    pages = _Pages(boards, hub)
+    pages = _Pages(boards, hub, reader, wall.province)
     fonts = _Files(directory=assets.FONT, check_dir=False)
     routes = [
         Route("/", pages.home),
@@ -87,6 +90,7 @@ def build(wall: Wall) -> Starlette:
         Route("/api/boards", pages.boards),
         Route("/api/boards/{uid}", pages.board),
         Route("/api/boards/{uid}/panels/{panel:int}", pages.panel),
+        Route("/api/map", pages.map),
         Route("/api/live", pages.live),
         Route("/healthz", pages.healthz),
         Route("/readyz", pages.readyz),
@@ -146,9 +150,11 @@ def _json(found: Any, status: int = 200) -> Response:
 
 
 class _Pages:
-    def __init__(self, boards: dict[str, Board], hub: Hub) -> None:
+    def __init__(self, boards: dict[str, Board], hub: Hub, reader: Reader, province: str) -> None:
         self._boards = boards
         self._hub = hub
+        self._reader = reader
+        self._map = places.communes(province)
 
     async def home(self, request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
@@ -172,28 +178,51 @@ class _Pages:
         if unknown := sorted(set(request.query_params) - set(allowed)):
             raise Misconfigured(f"unknown parameters: {', '.join(unknown)[:80]}", "send declared variables only")
 
+    async def _chosen(self, request: Request, board: Board) -> tuple[dict[str, str], list[dict[str, Any]], str, str]:
+        """The values of the board's variables (`var-NAME=..`), their pickers, and the period. Raises Misconfigured, Retry."""
+        asked = request.query_params
+        start, end = asked.get("from", board.start), asked.get("to", board.end)
+        over = period(start, end, datetime.now(UTC))
+        wanted = {name.removeprefix("var-"): value for name, value in asked.items() if name.startswith("var-")}
+        return *await variables.settle(board.variables, wanted, self._reader.read, over), start, end
+
+    async def _view(self, request: Request) -> tuple[View, list[dict[str, Any]]]:
+        """The view an address asks for, and its pickers; a period only where the board offers some. Raises Misconfigured, Retry."""
+        board = self._board(request)
+        self._only(request, "board", *board.parameters, *(("from", "to") if board.periods else ()))
+        chosen, pickers, start, end = await self._chosen(request, board)
+        over = None if (start, end) == (board.start, board.end) else (start, end)
+        return View(board.uid, tuple(sorted(chosen.items())), over=over), pickers
+
     async def board(self, request: Request) -> Response:
-        self._only(request)
-        return _json(self._board(request).public)
+        board = self._board(request)
+        view, pickers = await self._view(request)
+        start, end = view.over or (board.start, board.end)
+        return _json({**board.public, "variables": pickers, "periods": board.periods, "from": start, "to": end})
 
     async def panel(self, request: Request) -> Response:
         """What one panel shows now, or over `from`..`to`."""
-        self._only(request, "from", "to")
         board, panel = self._board(request), request.path_params["panel"]
+        self._only(request, "from", "to", *board.parameters)
         if panel not in board.panels:
             raise Misconfigured("there is no such panel", f"ask /api/boards/{board.uid}")
-        if request.query_params:
-            start, end = request.query_params.get("from", board.start), request.query_params.get("to", board.end)
-            return _json(await self._hub.answer(board.panels[panel], start, end, datetime.now(UTC), {}))
-        shown = await self._hub.fresh(View(board.uid))
+        chosen, _, start, end = await self._chosen(request, board)
+        if {"from", "to"} & {*request.query_params}:
+            return _json(await self._hub.answer(board.panels[panel], start, end, datetime.now(UTC), {}, chosen))
+        shown = await self._hub.fresh(View(board.uid, tuple(sorted(chosen.items()))))
         if panel not in shown:
             raise Retry("the figures cannot be read now", "try again")
         return Response(shown[panel], media_type="application/json", headers={"cache-control": "no-store"})
 
+    async def map(self, request: Request) -> Response:
+        """The communes of the province: centre and area of each, from which screens draw their cells."""
+        self._only(request)
+        return Response(self._map, media_type="application/json", headers={"cache-control": "max-age=3600"})
+
     async def live(self, request: Request) -> Response:
         """Server-sent events: `wave` with what changed and the state of the data; the first holds everything."""
-        self._only(request, "board")
-        viewer = await self._hub.join(View(self._board(request).uid))
+        view, _ = await self._view(request)
+        viewer = await self._hub.join(view)
         return StreamingResponse(
             self._stream(viewer), media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
         )

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ POLL_SECONDS = 5.0
 FORGET_SECONDS = 60.0
 BACKLOG = 8
 MOST_VIEWERS = 500
+MOST_VIEWS = 64
 AGAIN = b'event: again\ndata: {"why":"slow"}\n\n'
 
 
@@ -128,21 +130,28 @@ class Hub:
     async def _panel(self, view: View, panel: int, now: datetime, answers: dict[str, asyncio.Task[dict[str, Any]]]) -> bytes | None:
         """The panel's data; None keeps what is shown, because the database is away and the screen says so."""
         board = self._boards[view.uid]
+        start, end = view.over or (board.start, board.end)
         try:
-            return orjson.dumps(await self.answer(board.panels[panel], board.start, board.end, view.at or now, answers))
+            return orjson.dumps(await self.answer(board.panels[panel], start, end, view.at or now, answers, dict(view.chosen)))
         except Retry:
             return None
         except IocError as error:
             return orjson.dumps({"error": error.wrong})
 
     async def answer(
-        self, targets: tuple[Target, ...], start: str, end: str, now: datetime, answers: dict[str, asyncio.Task[dict[str, Any]]]
+        self,
+        targets: tuple[Target, ...],
+        start: str,
+        end: str,
+        now: datetime,
+        answers: dict[str, asyncio.Task[dict[str, Any]]],
+        chosen: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         """{"from", "to", "frames": [{"ref", "form", "fields", "columns"}]}; equal questions in `answers` are asked once. Raises Retry, Misconfigured."""
         over = period(start, end, now)
         tasks = []
         for target in targets:
-            sql = expand(target.sql, over)
+            sql = expand(target.sql, over, chosen)
             if sql not in answers:
                 answers[sql] = asyncio.ensure_future(self._reader.read(sql))
             tasks.append(answers[sql])
@@ -191,6 +200,18 @@ class Hub:
             self._viewers.discard(viewer)
             metrics.WALL_VIEWERS.labels(viewer.view.uid).dec()
 
+    def _room(self, view: View) -> None:
+        """Room for one more view: the one read longest ago that nobody looks at is forgotten. Raises Retry when every view has its screen."""
+        if view in self._read_at or len(self._read_at) < MOST_VIEWS:
+            return
+        watched = {viewer.view for viewer in self._viewers}
+        idle = sorted((at, n) for n, (held, at) in enumerate(self._read_at.items()) if held not in watched)
+        if not idle:
+            raise Retry("too many different views are open", "choose one that another screen shows, or try again later", 10)
+        oldest = [*self._read_at][idle[0][1]]
+        del self._read_at[oldest]
+        self._shown.pop(oldest, None)
+
     def close(self) -> None:
         """End every stream; screens reconnect by themselves."""
         for viewer in list(self._viewers):
@@ -201,6 +222,7 @@ class Hub:
         """What the view shows, read again when nobody looked at it in the last wave or two."""
         async with self._one_opening:  # a hundred screens that open a board at once cause one wave
             if time.monotonic() - self._read_at.get(view, -1e9) > 2 * AT_MOST_EVERY_SECONDS:
+                self._room(view)
                 await self.wave({view})
         return self._shown.get(view, {})
 

@@ -6,10 +6,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from grafana.wall import variables
+from grafana.wall.variables import Variable
 from streams.errors import Misconfigured
 
 BOARDS = Path(__file__).parent.parent / "boards"
-SHOWN = ("stat", "timeseries", "bargauge", "table", "text")
+SHOWN = ("stat", "gauge", "bargauge", "timeseries", "state-timeline", "table", "geomap", "text", "row", "alertlist")
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Target:
 
 @dataclass(frozen=True)
 class Board:
-    """One board. panels: id -> its targets. public: the JSON for viewers. start, end: Grafana's time expressions."""
+    """One board. panels: id -> its targets. public: the JSON for viewers. start, end: Grafana's time expressions.
+    variables, periods: what viewers may choose (periods None: nothing)."""
 
     uid: str
     title: str
@@ -31,15 +34,24 @@ class Board:
     end: str
     panels: dict[int, tuple[Target, ...]]
     public: dict[str, Any]
+    variables: tuple[Variable, ...] = ()
+    periods: tuple[dict[str, str], ...] | None = None
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """What its variables are called in an address."""
+        return tuple(f"var-{variable.name}" for variable in self.variables)
 
 
 @dataclass(frozen=True)
 class View:
-    """What a screen looks at: a board, the values chosen for its variables (sorted by name), and the moment it is seen from (None: now, live)."""
+    """What a screen looks at: a board, the values chosen for its variables (sorted by name), the moment it is seen from (None: now, live),
+    and the period as time expressions (None: the board's own)."""
 
     uid: str
     chosen: tuple[tuple[str, str], ...] = ()
     at: datetime | None = None
+    over: tuple[str, str] | None = None
 
 
 def load(directory: Path) -> dict[str, Board]:
@@ -55,13 +67,15 @@ def _board(path: Path) -> Board:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
         panels = {panel["id"]: _targets(panel) for panel in raw["panels"]}
-        times = raw["time"]
+        times, offered = raw["time"], variables.declared(raw)
         unknown = sorted({panel["type"] for panel in raw["panels"]} - set(SHOWN))
     except (ValueError, KeyError, TypeError) as error:
         raise Misconfigured(f"{path.name} is not a board: {error!r}", "run `ioc boards build`") from error
     if unknown:
         raise Misconfigured(f"{path.name} has panels the wall cannot draw: {', '.join(unknown)}", f"use only {', '.join(SHOWN)}")
-    return Board(raw["uid"], raw["title"], times["from"], times["to"], panels, _public(raw))
+    if any(panel.get("panels") for panel in raw["panels"]):
+        raise Misconfigured(f"{path.name} has panels hidden in a collapsed row", "open the row: a wall has nobody to click on it")
+    return Board(raw["uid"], raw["title"], times["from"], times["to"], panels, _public(raw), offered, variables.periods(raw))
 
 
 def _targets(panel: dict[str, Any]) -> tuple[Target, ...]:

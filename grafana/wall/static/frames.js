@@ -1,10 +1,11 @@
 // Grafana's field options applied to the columns the server sends: which fields, which unit and colour, which reduction.
 
 const LOOKS = { "#3dbcc8": "accent", "#7f93a3": "quiet", "#f2a93b": "watch", "#f0725c": "alarm", "#6fc38a": "good" };
+const FAMILIES = [[/green$/, "good"], [/(yellow|orange)$/, "watch"], [/red$/, "alarm"], [/(gray|text|transparent|white|black)$/, "quiet"]];
 
-/** Our name for a colour of a board, so that themes can choose the shade. */
+/** Our name for a colour of a board, so that themes can choose the shade; Grafana's own names by their family. */
 export function look(color) {
-  return LOOKS[color] ?? "accent";
+  return LOOKS[color] ?? FAMILIES.find(([family]) => family.test(color ?? ""))?.[1] ?? "accent";
 }
 
 /** Field options with the overrides by name and by regular expression that match `name`. `custom` holds the custom ones. */
@@ -27,16 +28,48 @@ function pattern(text) {
   return match ? new RegExp(match[1], match[2]) : new RegExp(text);
 }
 
-/** All fields of all frames as {name, type, values, times, ref}. */
+/** All fields of all frames as {name, type, values, times, ref}. Long series (a text column beside the numbers) become one field each. */
 export function fields(data) {
   const found = [];
   for (const frame of data?.frames ?? []) {
     const at = frame.fields.findIndex((field) => field.name === "time");
+    if (frame.form === "time_series" && at >= 0 && frame.fields.some((field) => field.type === "string")) {
+      found.push(...wide(frame, at));
+      continue;
+    }
     frame.fields.forEach((field, i) => {
       if (i !== at) found.push({ name: field.name, type: field.type, values: frame.columns[i], times: at < 0 ? null : frame.columns[at], ref: frame.ref });
     });
   }
   return found;
+}
+
+/** Long to wide, as Grafana does it: a series per text (and per number, where there are several), null at instants it does not know. */
+function wide(frame, at) {
+  const times = [...new Set(frame.columns[at])];
+  const row = new Map(times.map((time, i) => [time, i]));
+  const labels = frame.fields.flatMap((field, i) => (field.type === "string" ? [i] : []));
+  const numbers = frame.fields.flatMap((field, i) => (field.type === "number" ? [i] : []));
+  const made = new Map();
+  frame.columns[at].forEach((time, r) => {
+    const label = labels.map((i) => frame.columns[i][r] ?? "").join(" ");
+    for (const i of numbers) {
+      const name = numbers.length > 1 ? `${frame.fields[i].name} ${label}` : label;
+      if (!made.has(name)) made.set(name, { name, type: "number", values: times.map(() => null), times, ref: frame.ref });
+      made.get(name).values[row.get(time)] = frame.columns[i][r];
+    }
+  });
+  return [...made.values()];
+}
+
+/** The rows of a frame as {column: value}. */
+export function records(frame) {
+  return (frame?.columns[0] ?? []).map((_, r) => Object.fromEntries(frame.fields.map((field, i) => [field.name, frame.columns[i][r]])));
+}
+
+/** Whether a column is there for links only. */
+export function hidden(options) {
+  return Boolean(options.custom.hidden || options.custom.hideFrom?.viz);
 }
 
 export function named(data, name) {
@@ -67,15 +100,39 @@ export function reduce(values, calc) {
   if (calc === "max") return Math.max(...known);
   if (calc === "min") return Math.min(...known);
   if (calc === "mean") return known.reduce((sum, value) => sum + value, 0) / known.length;
+  if (calc === "first") return values[0];
+  if (calc === "firstNotNull") return known[0];
+  if (calc === "count") return values.length;
   if (calc === "lastNotNull") return known[known.length - 1];
   throw new Error(`unknown calculation ${calc}`);
 }
 
-/** The look of a value by the field's colour mode and thresholds. */
+/** The look of a value by its mapping, else by the field's colour mode and thresholds. */
 export function lookOf(value, options) {
+  const meant = mapped(value, options);
+  if (meant?.color) return look(meant.color);
   if (options.color?.mode !== "thresholds") return look(options.color?.fixedColor);
-  const passed = (options.thresholds?.steps ?? []).filter((step) => step.value === null || (value !== null && value >= step.value));
+  const { min = 0, max = 100 } = options;
+  const measured = options.thresholds?.mode === "percentage" ? (100 * (value - min)) / (max - min) : value;
+  const passed = (options.thresholds?.steps ?? []).filter((step) => step.value === null || (value !== null && measured >= step.value));
   return look(passed.at(-1)?.color);
+}
+
+/** What Grafana's value mappings make of a value: {text, color}, or undefined. */
+export function mapped(value, options) {
+  for (const { type, options: rule } of options.mappings ?? []) {
+    if (type === "value" && value !== null && rule[String(value)]) return rule[String(value)];
+    if (type === "range" && typeof value === "number" && value >= (rule.from ?? -Infinity) && value <= (rule.to ?? Infinity)) return rule.result;
+    if (type === "regex" && typeof value === "string" && pattern(rule.pattern).test(value)) return rule.result;
+    if (type === "special" && special(value, rule.match)) return rule.result;
+  }
+  return undefined;
+}
+
+function special(value, match) {
+  if (value === null || value === undefined) return match.includes("null");
+  if (Number.isNaN(value)) return match.includes("nan");
+  return match === "empty" ? value === "" : String(value) === match;
 }
 
 /** The column for drawing: a slot that is not over yet is drawn only when it already stands above the one before, else it would look like a fall. */

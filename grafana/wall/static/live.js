@@ -4,11 +4,11 @@ const SILENT_AFTER = 15_000;
 const AGAIN_AFTER = [500, 1000, 2000, 4000, 8000];
 
 export class Live {
-  #board; #onWave; #source = null; #failures = 0; #heard = 0; #ahead = 0; #since = null;
+  #address; #onWave; #source = null; #failures = 0; #heard = 0; #ahead = 0; #since = null; #closed = false;
 
-  /** onWave({state, panels}) is called for every wave. */
-  constructor(board, onWave) {
-    this.#board = board;
+  /** asked: the board's variables and period; onWave({state, panels}) is called for every wave. */
+  constructor(board, asked, onWave) {
+    this.#address = `/api/live?${new URLSearchParams([["board", board], ...asked])}`;
     this.#onWave = onWave;
   }
 
@@ -28,7 +28,7 @@ export class Live {
 
   open() {
     this.#source?.close();
-    const source = new EventSource(`/api/live?board=${encodeURIComponent(this.#board)}`);
+    const source = new EventSource(this.#address);
     this.#source = source;
     this.#heard = performance.now();
     source.addEventListener("wave", (event) => {
@@ -43,8 +43,14 @@ export class Live {
     source.addEventListener("error", () => this.#again());
   }
 
+  close() {
+    this.#closed = true;
+    this.#source?.close();
+  }
+
   #again() {
     this.#source.close();
+    if (this.#closed) return;
     const wait = AGAIN_AFTER[Math.min(this.#failures++, AGAIN_AFTER.length - 1)];
     setTimeout(() => this.open(), wait * (0.75 + Math.random() / 2));
   }

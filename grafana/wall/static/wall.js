@@ -1,14 +1,23 @@
 // The wall: lays a board out on its grid, draws each wave, and keeps every tile honest by the second.
 
+import { address, fill, leads, question, settle, titleLink } from "./address.js";
 import { digits, el } from "./dom.js";
 import { clock, date, moment, number, percent, weekday } from "./format.js";
 import { judge } from "./honest.js";
+import { keys, stop } from "./keys.js";
 import { Live } from "./live.js";
-import { ranking, table, text } from "./panels/lists.js";
+import { gauge } from "./panels/gauge.js";
+import { ranking, table } from "./panels/lists.js";
 import { stat } from "./panels/stat.js";
+import { timeline } from "./panels/timeline.js";
 import { trend } from "./panels/trend.js";
+import { alarms, text } from "./panels/words.js";
+import { pickers } from "./pickers.js";
 
-const DRAW = { stat, timeseries: trend, bargauge: ranking, table, text };
+const DRAW = { stat, gauge, bargauge: ranking, timeseries: trend, "state-timeline": timeline, table };
+const WITHOUT_DATA = { text, alertlist: alarms, row: () => undefined };
+const TALL = ["timeseries", "bargauge", "state-timeline", "geomap"];
+const ROWS_ON_ONE_SCREEN = 28;
 const wanted = new URLSearchParams(location.search);
 const uid = decodeURIComponent(location.pathname.split("/")[2] ?? "");
 const tiles = new Map();
@@ -25,19 +34,19 @@ function get(id) {
   return document.getElementById(id);
 }
 
-/** An address of this wall with the same theme. */
-function address(path) {
-  return wanted.has("theme") ? `${path}?theme=${encodeURIComponent(wanted.get("theme"))}` : path;
-}
-
 function lay(board) {
-  document.title = board.title;
-  get("title").textContent = board.title;
+  const title = fill(board.title) ?? board.title;
+  document.title = title;
+  get("title").textContent = title;
   const rows = Math.max(...board.panels.map((panel) => panel.gridPos.y + panel.gridPos.h));
   const grid = get("grid");
+  document.body.classList.toggle("long", rows > ROWS_ON_ONE_SCREEN);
   grid.style.gridTemplateRows = `repeat(${rows}, minmax(0, 1fr))`;
+  grid.style.setProperty("--rows", rows);
   const ordered = [...board.panels].sort((a, b) => a.gridPos.y - b.gridPos.y || a.gridPos.x - b.gridPos.x);
   grid.replaceChildren(...ordered.map((panel) => lift(panel)));
+  stop(grid, grid.firstElementChild);
+  pickers(get("pickers"), board);
 }
 
 /** A tile: title, body, and where a department stands behind it, the foot that says how true it is. */
@@ -45,17 +54,19 @@ function lift(panel) {
   const { x, y, w, h } = panel.gridPos;
   const title = el("h2");
   title.id = `panel-${panel.id}`;
-  const link = panel.links?.[0]?.url;
-  const words = link && link !== location.pathname ? el("a", "", panel.title) : el("span", "", panel.title);
-  if (words.tagName === "A") words.href = address(link);
+  const said = fill(panel.title ?? "") ?? panel.title;
+  const link = titleLink(panel) ?? (panel.type === "stat" ? leads(panel, "") : null);
+  const words = link ? el("a", "", said) : el("span", "", said);
+  if (link) words.href = link.href;
   const unit = el("span", "scale");
   title.append(unit, words);
   title.title = panel.description ?? "";
   const body = el("div", "body");
-  const tile = el("section", ["timeseries", "bargauge"].includes(panel.type) ? "tile tall" : "tile", title, body);
+  const tile = el("section", `tile ${panel.type}${TALL.includes(panel.type) ? " tall" : ""}`, title, body);
   tile.setAttribute("aria-labelledby", title.id);
+  tile.tabIndex = -1;
   tile.style.gridArea = `${y + 1} / ${x + 1} / span ${h} / span ${w}`;
-  const held = { panel, tile, body, unit, foot: null, why: null };
+  const held = { panel: { ...panel, title: said }, tile, body, unit, foot: null, why: null };
   if (panel.options?.ioc?.department) {
     const full = el("div", "full");
     held.foot = { asOf: el("span", "asof"), full, share: el("span", "share"), box: el("div", "foot") };
@@ -67,13 +78,14 @@ function lift(panel) {
 }
 
 function draw(held, now) {
-  if (held.panel.type === "text") return text(held.body, held.panel);
+  if (WITHOUT_DATA[held.panel.type]) return WITHOUT_DATA[held.panel.type](held.body, held.panel);
   const data = figures.get(held.panel.id);
   if (!data) return undefined;
   if (data.error) {
     held.body.replaceChildren(el("div", "empty", "không đọc được số liệu này"));
     return undefined;
   }
+  if (!DRAW[held.panel.type]) return undefined; // its module is on its way
   const unit = DRAW[held.panel.type](held.body, held.panel, data, now);
   held.unit.textContent = typeof unit === "string" ? unit : "";
   held.why = held.body.querySelector(".sub");
@@ -84,6 +96,7 @@ function draw(held, now) {
 function drawAll() {
   for (const held of tiles.values()) draw(held, live.now());
   tick();
+  shown();
 }
 
 function receive(wave) {
@@ -93,8 +106,13 @@ function receive(wave) {
     const held = tiles.get(Number(id));
     if (held) draw(held, live.now());
   }
-  document.documentElement.dataset.ready = "yes";
   tick();
+  shown();
+}
+
+/** The first figures stand on the glass. */
+function shown() {
+  if (state !== null && tiles.size) document.documentElement.dataset.ready = "yes";
 }
 
 /** Every second: the clock, whether we are live, and each tile's honesty. */
@@ -103,9 +121,15 @@ function tick() {
   get("clock").replaceChildren(digits(clock(now)));
   get("day").textContent = `${weekday(now)} ${date(now)}`;
   const [kind, said] = told(now);
+  if (get("state").dataset.kind !== kind) announce(kind === "live" ? "số liệu trực tiếp" : said);
   get("state").dataset.kind = kind;
   if (get("said").textContent !== said) get("said").textContent = said;
   for (const held of tiles.values()) if (held.foot) weigh(held, now, kind);
+}
+
+/** What a screen reader is told, politely: changes of state, never the beat of figures. */
+function announce(words) {
+  get("announce").textContent = words;
 }
 
 function told(now) {
@@ -128,7 +152,9 @@ function weigh(held, now, kind) {
   full.style.width = `${found.share ?? 0}%`;
   share.textContent = found.share === null ? "" : `đủ ${percent(found.share, 0)}`;
   box.className = `foot${found.stale || kind === "lost" ? " old" : ""}${short ? " short" : ""}`;
-  held.tile.classList.toggle("stale", state !== null && found.stale);
+  const stale = state !== null && found.stale;
+  if (stale && !held.tile.classList.contains("stale")) announce(`${held.panel.title}: ${found.why}`);
+  held.tile.classList.toggle("stale", stale);
   if (held.why) {
     const reason = found.stale ? found.why : short ? found.why : "";
     if (reason) held.why.replaceChildren(el("span", "watch", reason));
@@ -142,6 +168,7 @@ function weigh(held, now, kind) {
 async function menu() {
   const answer = await fetch("/api/boards");
   const list = answer.ok ? await answer.json() : [];
+  home = list.length ? `/d/${encodeURIComponent(list[0].uid)}` : "";
   get("boards").replaceChildren(
     ...list.map((board) => {
       const link = el("a", "", board.tags[1] ?? board.title);
@@ -155,8 +182,9 @@ async function menu() {
 async function load() {
   for (;;) {
     try {
-      const answer = await fetch(`/api/boards/${encodeURIComponent(uid)}`);
+      const answer = await fetch(`/api/boards/${encodeURIComponent(uid)}?${question()}`);
       if (answer.ok) return await answer.json();
+      if (answer.status === 400) return refuse();
     } catch {
       // the server is away: ask again
     }
@@ -164,14 +192,39 @@ async function load() {
   }
 }
 
+/** The address asks for what this board does not offer: say so, and offer the board as it is. */
+function refuse() {
+  live.close();
+  const link = el("a", "", "Xem bảng này với lựa chọn mặc định");
+  link.href = address(location.pathname);
+  get("title").textContent = "Không có lựa chọn này";
+  get("grid").replaceChildren(el("p", "empty refused", "Địa chỉ hỏi điều mà bảng này không có. ", link));
+  return null;
+}
+
+/** The map and its geometry come only where a board has one. */
+async function map() {
+  const module = await import("./panels/map.js");
+  await module.ready();
+  DRAW.geomap = module.map;
+}
+
+let home = "";
 theme();
-const live = new Live(uid, receive);
-const board = load();
+const live = new Live(uid, question(), receive);
+const loading = load();
 live.open();
-lay(await board);
 menu().catch(() => undefined);
-drawAll();
-document.fonts.ready.then(drawAll);
+keys(get("grid"), () => home);
+const board = await loading;
+if (board) {
+  settle(board);
+  const drawn = board.panels.some((panel) => panel.type === "geomap") ? map() : null;
+  lay(board);
+  drawAll();
+  document.fonts.ready.then(drawAll);
+  drawn?.then(drawAll);
+}
 let pending = 0;
 addEventListener("resize", () => {
   cancelAnimationFrame(pending);

@@ -1,73 +1,111 @@
-// Rankings as bars, tables, and words.
+// Rankings as bars, and tables; a row leads on where its board says so.
 
+import { leads } from "../address.js";
 import { digits, el } from "../dom.js";
-import { UNKNOWN, figure, number, scale, shortName } from "../format.js";
-import { config, fields, look } from "../frames.js";
+import { UNKNOWN, figure, number, scale, shortName, unitWord, words } from "../format.js";
+import { chosen, config, fields, hidden, look, lookOf, mapped, records, reduce } from "../frames.js";
 
-/** A bar per row: the first text column names it, the first number column measures it. The unit's word is returned for the title. */
+/** The text, as a link where it leads on. */
+export function linked(target, ...children) {
+  if (!target) return el("span", "", ...children);
+  const link = el("a", "", ...children);
+  link.href = target.href;
+  if (target.title) link.title = target.title;
+  return link;
+}
+
+/** A bar per row: the first text column names it, the first number column measures it; or a bar per field. The unit's word is returned for the title. */
 export function ranking(body, panel, data) {
-  const all = fields(data);
-  const names = all.find((field) => field.type === "string"), values = all.find((field) => field.type === "number");
-  if (!names || !values?.values.length) {
+  const bars = panel.options?.reduceOptions?.values ? ofRows(panel, data) : ofFields(panel, data);
+  if (!bars.length) {
     body.replaceChildren(el("div", "empty", "chưa có số liệu hôm nay"));
     return "";
   }
-  const { unit: said = "" } = config(panel, values.name);
-  const largest = Math.max(...values.values, 1e-9);
-  const unit = scale(largest, /^currency:financial:(.*):suffix$/.exec(said)?.[1].trim() ?? "");
-  const list = el("ol", "rank");
-  values.values.forEach((value, i) => {
+  const largest = Math.max(...bars.map((bar) => bar.options.max ?? bar.value ?? 0), 1e-9);
+  const word = unitWord(bars[0].options.unit);
+  const unit = scale(largest, word);
+  const plain = unit.by > 1 || word || (bars[0].options.unit ?? "none") === "none";
+  const list = el("ol", "rank", ...bars.map(({ name, value, options, target }) => {
     const full = el("span", "full");
     full.style.width = `${(100 * Math.max(0, value ?? 0)) / largest}%`;
-    const name = el("span", "name", shortName(names.values[i] ?? UNKNOWN));
-    name.title = names.values[i] ?? "";
-    list.append(el("li", "", name, el("span", "track", full), el("span", "value", digits(value === null ? UNKNOWN : number(value / unit.by, unit.decimals)))));
-  });
+    full.dataset.look = lookOf(value, options);
+    const said = value === null ? (options.noValue ?? UNKNOWN) : plain ? number(value / unit.by, unit.by > 1 ? unit.decimals : (options.decimals ?? 0)) : words(value, options);
+    const label = el("span", "name", linked(target, shortName(name)));
+    label.title = name;
+    return el("li", "", label, el("span", "track", full), el("span", "value", digits(said)));
+  }));
   body.replaceChildren(list);
   while (list.children.length > 1 && list.lastElementChild.offsetTop + list.lastElementChild.offsetHeight > list.offsetTop + list.clientHeight + 1) list.lastElementChild.remove();
-  return unit.word;
+  return plain ? unit.word : "";
+}
+
+function ofRows(panel, data) {
+  const visible = fields(data).filter((field) => !hidden(config(panel, field.name)) && field.name !== "unit");
+  const names = visible.find((field) => field.type === "string"), values = visible.find((field) => field.type === "number");
+  if (!names || !values) return [];
+  const options = config(panel, values.name), rows = records(data.frames[0]);
+  return values.values.map((value, i) => ({ name: names.values[i] ?? UNKNOWN, value, options, target: leads(panel, values.name, { ...rows[i], __value: value }) }));
+}
+
+function ofFields(panel, data) {
+  const row = records(data.frames[0]).at(-1) ?? {};
+  return chosen(panel, data).filter((field) => !hidden(config(panel, field.name))).map((field) => {
+    const options = config(panel, field.name), value = reduce(field.values, panel.options?.reduceOptions?.calcs?.[0] ?? "lastNotNull");
+    return { name: options.displayName ?? field.name, value, options, target: leads(panel, field.name, { ...row, __value: value }) };
+  });
 }
 
 export function table(body, panel, data) {
-  const frame = data.frames[0];
-  const rows = frame?.columns[0]?.length ?? 0;
-  if (!rows) {
+  const frame = data.frames[0], rows = records(frame);
+  if (!rows.length) {
     body.replaceChildren(el("div", "empty", "chưa có dòng nào"));
     return;
   }
-  const head = el("tr"), inside = el("tbody");
-  const options = frame.fields.map((field) => config(panel, field.name));
-  frame.fields.forEach((field, i) => head.append(el("th", numeric(field, options[i]) ? "n" : "", options[i].displayName ?? field.name)));
-  for (let r = 0; r < rows; r++) inside.append(el("tr", "", ...frame.fields.map((field, i) => cell(field, frame.columns[i][r], options[i]))));
+  const columns = frame.fields.map((field) => ({ field, options: config(panel, field.name) })).filter(({ options }) => !hidden(options));
+  const head = el("tr", "", ...columns.map(({ field, options }) => {
+    const made = el("th", numeric(field, options) ? "n" : "", options.displayName ?? field.name);
+    made.scope = "col";
+    return made;
+  }));
+  const inside = el("tbody", "", ...rows.map((row) => el("tr", "", ...columns.map((column) => cell(panel, column, row)))));
   const box = el("div", "table", el("table", "", el("thead", "", head), inside));
   body.replaceChildren(box);
+  cut(box, inside, rows.length, columns.length);
+}
+
+/** Never half a row: what does not fit is counted. */
+function cut(box, inside, all, width) {
   while (inside.rows.length > 1 && box.scrollHeight > box.clientHeight + 1) inside.lastElementChild.remove();
-  if (inside.rows.length < rows) {
-    inside.lastElementChild.remove();
-    const more = el("td", "more", `và ${rows - inside.rows.length} dòng nữa`);
-    more.colSpan = frame.fields.length;
-    inside.append(el("tr", "", more));
-  }
+  if (inside.rows.length === all) return;
+  inside.lastElementChild.remove();
+  const more = el("td", "more", `và ${all - inside.rows.length} dòng nữa`);
+  more.colSpan = width;
+  inside.append(el("tr", "", more));
 }
 
 function numeric(field, options) {
   return field.type === "number" && !options.mappings?.length;
 }
 
-function cell(field, value, options) {
-  const mapped = options.mappings?.find((mapping) => mapping.type === "value")?.options?.[String(value)];
-  if (mapped) {
-    const mark = el("span", "mark", mapped.text);
-    mark.dataset.look = look(mapped.color);
+function cell(panel, { field, options }, row) {
+  const value = row[field.name], target = leads(panel, field.name, { ...row, __value: value });
+  const meant = mapped(value, options), kind = options.custom.cellOptions?.type;
+  if (meant) {
+    const mark = el("span", "mark", target ? linked(target, meant.text ?? "") : (meant.text ?? String(value)));
+    mark.dataset.look = meant.color ? look(meant.color) : lookOf(value, options);
     return el("td", "", mark);
   }
-  const said = figure(value, options);
-  const shown = said.word ? `${said.text} ${said.word}` : said.text;
-  return el("td", numeric(field, options) ? "n" : "", field.type === "string" ? shown : digits(shown));
+  const shown = words(value, options);
+  const made = el("td", numeric(field, options) ? "n" : "", target ? linked(target, shown) : field.type === "string" ? shown : digits(shown));
+  if (kind?.startsWith("color-") && value !== null) made.dataset.look = lookOf(value, options);
+  if (kind === "gauge" && value !== null) made.append(meter(value, options));
+  made.title = field.type === "string" && !figure(value, options).unknown ? shown : "";
+  return made;
 }
 
-/** Plain paragraphs of a text panel; marks of Markdown are dropped. */
-export function text(body, panel) {
-  const paragraphs = (panel.options?.content ?? "").split(/\n\s*\n/).map((part) => el("p", "", part.replace(/[*_#`>]/g, "").trim()));
-  body.replaceChildren(el("div", "words", ...paragraphs));
+function meter(value, { min = 0, max = 100, ...options }) {
+  const full = el("span", "full");
+  full.style.width = `${Math.min(100, Math.max(0, (100 * (value - min)) / (max - min)))}%`;
+  full.dataset.look = lookOf(value, { min, max, ...options });
+  return el("span", "meter", full);
 }

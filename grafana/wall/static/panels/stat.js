@@ -1,7 +1,9 @@
 // One large figure with its curve and comparison, or several small ones.
 
+import { leads } from "../address.js";
 import { digits, el, fit } from "../dom.js";
-import { figure, number, percent, weekday } from "../format.js";
+import { UNKNOWN, figure, number, percent, weekday, words } from "../format.js";
+import { linked } from "./lists.js";
 import { chosen, config, fields, lookOf, named, reduce, settled } from "../frames.js";
 import { bars, curve } from "../spark.js";
 
@@ -40,12 +42,7 @@ function beside(panel, data, field, value, options, now) {
   if (value === null) return [el("span", "", "chưa có số liệu")];
   const form = panel.options.ioc?.form;
   if (form === "day") return compared(panel, data, field, now);
-  if (form === "month") {
-    const known = fields(data).find((other) => other.times)?.values.filter((each) => each !== null) ?? [];
-    if (!known.length) return [];
-    const mean = figure(value / known.length, { ...options, decimals: 0 });
-    return [el("span", "", `bình quân ${mean.text} ${mean.word} mỗi ngày có tin`)];
-  }
+  if (form === "month") return ofMonth(panel, data, value, options);
   if (form === "days" && field.values.length > 1 && field.values.at(-2) !== null) {
     const before = figure(field.values.at(-2), options);
     return [el("span", "", `hôm qua ${before.text} ${before.word}`)];
@@ -54,6 +51,23 @@ function beside(panel, data, field, value, options, now) {
   if (limit === undefined) return [];
   const over = value >= limit;
   return [el("span", over ? "watch" : "", `${over ? "▲ quá" : "trong"} ngưỡng ${number(limit)} ${figure(limit, options).word}`)];
+}
+
+/** A month so far against the same days of last year and against the plan, each where the board has a field for it; what is not known is a dash. */
+function ofMonth(panel, data, value, options) {
+  const { last_year: year, plan } = panel.options.ioc;
+  const said = [];
+  for (const [name, against] of [[year, "so với cùng kỳ năm trước"], [plan, "kế hoạch"]]) {
+    if (!name) continue;
+    const other = named(data, name)?.values.findLast((each) => each !== null);
+    const share = other > 0 ? (100 * value) / other : null;
+    if (against === "kế hoạch") said.push(el("b", "", share === null ? UNKNOWN : percent(share)), el("span", "", "kế hoạch"));
+    else if (share === null) said.push(el("span", "", `${UNKNOWN} ${against}`));
+    else said.push(...change(panel, share - 100, against));
+  }
+  if (said.length) return said;
+  const known = fields(data).find((other) => other.times)?.values.filter((each) => each !== null) ?? [];
+  return known.length ? [el("span", "", `bình quân ${words(value / known.length, { ...options, decimals: 0 })} mỗi ngày có tin`)] : [];
 }
 
 /** Today against the same hours of an earlier day: only slots that are over, only when both days are known. */
@@ -69,14 +83,16 @@ function compared(panel, data, field, now) {
       then += before.values[i];
     });
     if (then <= 0 || today > SPARSE * then) continue;
-    const change = (100 * (today - then)) / then;
-    const arrow = change > 0.05 ? "↑" : change < -0.05 ? "↓" : "=";
-    const welcome = panel.options.ioc.good === "less" ? -change : change;
-    const look = welcome > 0.05 ? "up" : welcome < -0.05 ? "down" : "";
-    const against = day === 7 ? `so với ${weekday(now)} trước` : "so với hôm qua";
-    return [el("b", look, `${arrow} ${percent(Math.abs(change))}`), el("span", "", against)];
+    return change(panel, (100 * (today - then)) / then, day === 7 ? `so với ${weekday(now)} trước` : "so với hôm qua");
   }
   return [el("span", "", "chưa đủ số liệu ngày trước để so")];
+}
+
+function change(panel, percents, against) {
+  const arrow = percents > 0.05 ? "↑" : percents < -0.05 ? "↓" : "=";
+  const welcome = panel.options.ioc.good === "less" ? -percents : percents;
+  const look = welcome > 0.05 ? "up" : welcome < -0.05 ? "down" : "";
+  return [el("b", look, `${arrow} ${percent(Math.abs(percents))}`), el("span", "", against)];
 }
 
 function several(body, panel, data, shown) {
@@ -87,7 +103,7 @@ function several(body, panel, data, shown) {
     const value = reduce(field.values, panel.options.reduceOptions.calcs[0]);
     const said = figure(value, options);
     const top = el("div", "value", said.text.slice(0, 1), digits(said.text.slice(1)), el("span", "word", said.word));
-    const block = el("div", "", top, el("div", "name", options.displayName ?? field.name));
+    const block = el("div", "", top, el("div", "name", linked(leads(panel, field.name, { __value: value }), options.displayName ?? field.name)));
     block.dataset.look = value === null ? "unknown" : lookOf(value, options);
     grid.append(block);
     return top;

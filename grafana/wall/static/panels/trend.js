@@ -2,13 +2,13 @@
 
 import uPlot from "/vendor/uplot.js";
 import { el, variable } from "../dom.js";
-import { ZONE, dayMonth, minute, number, scale } from "../format.js";
-import { ceiling, config, fields, look, settled } from "../frames.js";
+import { ZONE, dayMonth, minute, moment, number, scale, unitWord, words } from "../format.js";
+import { ceiling, config, fields, hidden, look, settled } from "../frames.js";
 
 const made = new WeakMap();
 
 export function trend(body, panel, data, now) {
-  const shown = fields(data).filter((field) => field.type === "number" && field.times && !config(panel, field.name).custom.hideFrom?.viz);
+  const shown = fields(data).filter((field) => field.type === "number" && field.times && !hidden(config(panel, field.name)));
   const known = shown.some((field) => field.values.some((value) => value !== null));
   if (!known) {
     forget(body);
@@ -16,8 +16,9 @@ export function trend(body, panel, data, now) {
     return "";
   }
   const largest = Math.max(...shown.flatMap((field) => field.values.filter((value) => value !== null)));
-  const word = /^currency:financial:(.*):suffix$/.exec(config(panel, shown[0].name).unit ?? "")?.[1].trim() ?? "";
-  const unit = scale(largest, word);
+  const { unit: said = "none" } = config(panel, shown[0].name);
+  const unit = { ...scale(largest, unitWord(said)), said: unitWord(said) || ["none", "short", "locale"].includes(said) ? null : said };
+  if (unit.said) Object.assign(unit, { by: 1, word: "" });
   const columns = [shown[0].times.map((time) => time / 1000), ...shown.map((field) => (panel.options.ioc?.form === "day" ? settled(field.values, field.times, now) : field.values))];
   const chart = made.get(body);
   const key = [body.clientWidth, body.clientHeight, document.documentElement.dataset.theme, unit.by, shown.map((f) => f.name)].join("|");
@@ -25,14 +26,41 @@ export function trend(body, panel, data, now) {
   if (chart?.key === key) {
     chart.range.value = range;
     chart.plot.setData(columns);
+    tell(body, panel, shown[0], now);
     return unit.word;
   }
   forget(body);
   const box = el("div", "chart");
-  body.replaceChildren(box);
+  box.setAttribute("role", "img");
+  body.replaceChildren(box, ...legend(panel, shown));
   const held = { value: range };
   made.set(body, { key, range: held, plot: new uPlot(options(panel, shown, box, unit, held), columns, box) });
+  tell(body, panel, shown[0], now);
   return unit.word;
+}
+
+/** The chart in a sentence, for those who do not see it. */
+function tell(body, panel, field, now) {
+  const last = field.values.findLastIndex((value) => value !== null);
+  const peak = field.values.reduce((best, value, i) => (value !== null && (best < 0 || value > field.values[best]) ? i : best), -1);
+  const said = (i) => `${words(field.values[i], config(panel, field.name))} lúc ${moment(field.times[i], now)}`;
+  const sentence = last < 0 ? "chưa có số liệu" : `mới nhất ${said(last)}, cao nhất ${said(peak)}`;
+  body.querySelector(".chart")?.setAttribute("aria-label", `${panel.title}: ${sentence}`);
+}
+
+function legend(panel, shown) {
+  if (shown.length < 2 || panel.options?.legend?.showLegend === false) return [];
+  return [el("p", "legend", ...shown.map((field, i) => {
+    const mark = el("span", "line", config(panel, field.name).displayName ?? field.name);
+    mark.style.setProperty("--line-colour", colour(panel, field, i));
+    return mark;
+  }))];
+}
+
+/** A series' colour: the board's own, else the next of the palette. */
+function colour(panel, field, i) {
+  const { color } = config(panel, field.name);
+  return variable(color?.mode === "fixed" && color.fixedColor ? `--${look(color.fixedColor)}` : `--series-${(i % 6) + 1}`);
 }
 
 export function forget(body) {
@@ -55,10 +83,10 @@ function options(panel, shown, box, unit, range) {
     scales: { x: { time: true, range: (_, low, high) => range.value ?? (bars ? [low - 43_200, high + 43_200] : [low, high]) }, y: { range: (plot, low, high) => [Math.min(0, low), high > 0 ? top(plot) * 1.06 : 1] } },
     axes: [
       { stroke: faint, font, size: 2.1 * rem, gap: 0.5 * rem, ticks: { show: false }, grid: { stroke: line, width: 1, show: !bars }, splits: bars ? undefined : hours(range), values: (_, times) => times.map((time) => label(time * 1000, bars, range)) },
-      { stroke: faint, font, size: 3.9 * rem, gap: 0.5 * rem, ticks: { show: false }, grid: { stroke: line, width: 1 }, space: 4.2 * rem, values: (_, values) => values.map((value) => number(value / unit.by, small(values, unit))) },
+      { stroke: faint, font, size: 3.9 * rem, gap: 0.5 * rem, ticks: { show: false }, grid: { stroke: line, width: 1 }, space: 4.2 * rem, values: (_, values) => values.map((value) => (unit.said ? words(value, { ...config(panel, shown[0].name), decimals: undefined }) : number(value / unit.by, small(values, unit)))) },
     ],
-    series: [{}, ...shown.map((field) => series(panel, field, rem))],
-    hooks: { draw: bars ? [] : [(plot) => tip(plot, rem), (plot) => beyond(plot, rem, font)] },
+    series: [{}, ...shown.map((field, i) => series(panel, field, i, rem))],
+    hooks: { draw: bars ? [] : [(plot) => limits(plot, panel, shown[0], rem), (plot) => tip(plot, rem, colour(panel, shown[0], 0)), (plot) => beyond(plot, rem, font)] },
   };
 }
 
@@ -99,9 +127,29 @@ function label(ms, bars, range) {
   return said.endsWith(":00") ? `${Number(said.slice(0, 2))}h` : said;
 }
 
-function series(panel, field, rem) {
-  const { color, custom } = config(panel, field.name);
-  const stroke = variable(`--${look(color?.fixedColor)}`);
+/** Thresholds as dashed lines, where the board asks for them. */
+function limits(plot, panel, field, rem) {
+  const { custom, thresholds } = config(panel, field.name);
+  if (!/line|dashed/.test(custom.thresholdsStyle?.mode ?? "")) return;
+  const { ctx, bbox } = plot;
+  for (const { value, color } of thresholds?.steps ?? []) {
+    if (value === null || value > plot.scales.y.max) continue;
+    const y = plot.valToPos(value, "y", true);
+    ctx.save();
+    ctx.strokeStyle = variable(`--${look(color)}`);
+    ctx.lineWidth = (rem / 12) * devicePixelRatio;
+    ctx.setLineDash([0.4 * rem * devicePixelRatio, 0.3 * rem * devicePixelRatio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.restore();
+  }
+}
+
+function series(panel, field, i, rem) {
+  const { custom } = config(panel, field.name);
+  const stroke = colour(panel, field, i);
   const fill = custom.fillOpacity ? `${stroke}${Math.round(custom.fillOpacity * 2.55).toString(16).padStart(2, "0")}` : undefined;
   if (custom.drawStyle === "bars") return { stroke, fill: stroke, width: 0, paths: uPlot.paths.bars({ size: [0.68, 4 * rem], radius: 0.12 }), points: { show: false } };
   const dashed = custom.lineStyle?.fill === "dash";
@@ -109,7 +157,7 @@ function series(panel, field, rem) {
 }
 
 /** A dot where the first series ends: this is now. */
-function tip(plot, rem) {
+function tip(plot, rem, colour) {
   const [times, values] = plot.data;
   const last = values.findLastIndex((value) => value !== null && value !== undefined);
   if (last < 0) return;
@@ -117,7 +165,7 @@ function tip(plot, rem) {
   ctx.save();
   ctx.beginPath();
   ctx.arc(plot.valToPos(times[last], "x", true), plot.valToPos(Math.min(values[last], top(plot)), "y", true), 0.34 * rem * devicePixelRatio, 0, 2 * Math.PI);
-  ctx.fillStyle = variable("--accent");
+  ctx.fillStyle = colour;
   ctx.fill();
   ctx.restore();
 }

@@ -1,0 +1,86 @@
+"""A province that looks alive: eight days of plausible figures in a space, for pictures and for what only shows with figures."""
+# ruff: noqa: S608 - the text is made of our own tables only
+
+import psycopg
+from psycopg import sql
+
+from sinks import migrations, units
+from sinks.migrations import schema
+from streams.settings import Settings
+
+SILENT = "38024"
+"""The hospital that sends nothing today."""
+
+_HOURS = "(0.06 + exp(-power((h - 9.3) / 1.9, 2)) + 0.75 * exp(-power((h - 15.2) / 1.7, 2)))"
+_SLOTS = """
+select t as minute, extract(epoch from (t at time zone 'Asia/Ho_Chi_Minh')::time) / 3600 as h, (t at time zone 'Asia/Ho_Chi_Minh')::date as day
+from generate_series(date_trunc('day', now(), 'Asia/Ho_Chi_Minh') - interval '7 days', now(), interval '10 minutes') as t"""
+
+_FIGURES = {
+    "einvoice": ("commune", "n * 3, n, n - n / 40, n / 60, n / 90, n / 200, n / 300, n * 1830000, n * 166000", 900),
+    "telehealth": ("hospital", "n, n - n / 9, n / 12, n * 1260, n / 7", 24),
+    "payment": ("hospital", "n, n * 412500, n / 50, n / 70, n / 90", 90),
+}
+
+
+def fill(dsn: str, settings: Settings) -> None:
+    """Put them in, through today up to now; every source was just heard, and one quality figure is not whole."""
+    migrations.migrate(dsn, settings)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(sql.SQL("set search_path = {}, public").format(sql.Identifier(schema(settings.space))))
+        units.load(connection, settings.space, [*units.communes(), *units.hospitals()])
+        connection.execute("select setseed(0.42)")
+        for department, (kind, measures, size) in _FIGURES.items():
+            _department(connection, department, kind, measures, size)
+        _codes(connection)
+        _heard(connection)
+
+
+def _department(connection: psycopg.Connection[tuple[object, ...]], department: str, kind: str, measures: str, size: int) -> None:
+    connection.execute(f"truncate {department}_1m, {department}_1d")
+    connection.execute(
+        f"""insert into {department}_1m
+        select minute, minute + interval '1 minute', code, 'thường', {measures} from (
+          select minute, code, floor({size} * {_HOURS} * (0.85 + 0.3 * random()) * share)::bigint as n
+          from ({_SLOTS}) as slot, (
+            select code, power(row_number() over (order by md5(code)), -0.8) / 4 as share from unit where kind = %s
+          ) as place
+        ) as counted where n > 0 and not (code = %s and minute > now() - interval '4 hours')""".encode(),
+        [kind, SILENT],
+    )
+    columns = [
+        row[0]
+        for row in connection.execute(
+            "select column_name from information_schema.columns where table_schema = current_schema and table_name = %s order by ordinal_position",
+            [f"{department}_1d"],
+        ).fetchall()
+    ]
+    sums = ", ".join(f"sum({name})" for name in columns[3:])
+    connection.execute(
+        f"insert into {department}_1d select (minute at time zone 'Asia/Ho_Chi_Minh')::date, unit, kind, {sums} from {department}_1m group by 1, 2, 3".encode()
+    )
+
+
+def _codes(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    connection.execute("truncate einvoice_code_seconds_1m")
+    connection.execute(
+        "insert into einvoice_code_seconds_1m select minute, known, unit, kind, 4 + (row_number() over ())::int %% 14, invoices "
+        "from einvoice_1m where minute > now() - interval '1 day'".replace("%%", "%")
+    )
+
+
+def _heard(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    connection.execute("truncate heard, ledger")
+    sources = [("einvoice", "tax-feed"), ("telehealth", "telehealth"), *(("payment", f"bank-{bank}") for bank in ("hdbank", "vnpay", "payos"))]
+    for department, source in sources:
+        late = "interval '3 seconds'" if source != "bank-payos" else "interval '3 hours'"
+        connection.execute(
+            f"insert into heard select %s, %s, at, at - interval '1 second', at from (select clock_timestamp() - {late} as at) as moment".encode(),
+            [department, source],
+        )
+        connection.execute(
+            """insert into ledger select %s, %s, hour, n + n / 20 + n / 50 + n / 400, n, n / 20, n / 50, 0, n / 400
+            from (select hour, (1000 + 4000 * random())::bigint as n
+              from generate_series(date_trunc('hour', now()) - interval '7 days', now(), interval '1 hour') as hour) as counted""",
+            [source, department],
+        )
