@@ -143,7 +143,8 @@ def _rfc3339(moment: datetime) -> str:
     return f"'{text}Z'"
 
 
-def _seconds(text: str) -> float:
+def interval_seconds(text: str) -> float:
+    """The seconds of one of Grafana's intervals: `5m`, `1d`; a bare number is seconds. Raises Misconfigured."""
     match = _INTERVAL.fullmatch(text.strip("'\" "))
     if match is None:
         raise Misconfigured(f"error parsing interval {text[:40]}", "write an interval such as '5m'")
@@ -153,13 +154,13 @@ def _seconds(text: str) -> float:
 def _group(arguments: list[str], _: Range) -> str:
     if len(arguments) < 2:
         raise Misconfigured("macro $__timeGroup needs a time column and an interval", "write $__timeGroup(column,'5m')")
-    return f"time_bucket('{_seconds(arguments[1]):.3f}s',{arguments[0]})"
+    return f"time_bucket('{interval_seconds(arguments[1]):.3f}s',{arguments[0]})"
 
 
 def _epoch_group(arguments: list[str], _: Range) -> str:
     if len(arguments) < 2:
         raise Misconfigured("macro $__unixEpochGroup needs a column and an interval", "write $__unixEpochGroup(column,'5m')")
-    seconds = _seconds(arguments[1])
+    seconds = interval_seconds(arguments[1])
     return f"floor(({arguments[0]})/{seconds:.0f})*{seconds:.0f}"
 
 

@@ -13,7 +13,6 @@ import psycopg
 from grafana.macros import Range, expand, period
 from streams.errors import Misconfigured
 
-P95_MS = 50.0
 _OPTIONS = "-c default_transaction_read_only=on -c statement_timeout=60000 -c timezone=UTC"
 
 RawBoard = Mapping[str, Any]
@@ -22,7 +21,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Asked:
-    """One query of a board. panel: its id, or None for a template variable."""
+    """One query of a board. panel: its id, or None for a template variable. dated: columns of a table that say how their times are written,
+    None where the panel is no table."""
 
     board: str
     panel: int | None
@@ -30,6 +30,7 @@ class Asked:
     ref: str
     sql: str
     form: str
+    dated: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,20 @@ def asked(boards: Sequence[RawBoard]) -> list[Asked]:
             if variable["type"] == "query":
                 out.append(Asked(board["uid"], None, f"variable {variable['name']}", variable["name"], written(variable), "table"))
         for panel in board["panels"]:
+            dated = _dated(panel) if panel["type"] == "table" else None
             for target in panel.get("targets", []):
-                out.append(
-                    Asked(board["uid"], panel["id"], panel.get("title", ""), target["refId"], target["rawSql"], target.get("format", ""))
-                )
+                form = target.get("format", "")
+                out.append(Asked(board["uid"], panel["id"], panel.get("title", ""), target["refId"], target["rawSql"], form, dated))
     return out
+
+
+def _dated(panel: Mapping[str, Any]) -> frozenset[str]:
+    overrides = (panel.get("fieldConfig") or {}).get("overrides", [])
+    return frozenset(
+        each["matcher"]["options"]
+        for each in overrides
+        if any(p["id"] == "unit" and str(p["value"]).startswith("time:") for p in each["properties"])
+    )
 
 
 def written(variable: Mapping[str, Any]) -> str:
@@ -123,6 +133,10 @@ def _unfit(each: Asked, names: list[str], rows: list[tuple[Any, ...]]) -> Iterat
         if "__value" not in names:
             yield "a variable needs a column __value"
         return
+    if each.dated is not None and "time" not in each.dated:
+        bare = [name for at, name in enumerate(names) if name not in each.dated and any(isinstance(row[at], datetime) for row in rows[:50])]
+        if bare:
+            yield f"the times of {', '.join(bare)} would be written the American way: give them a unit such as time:DD/MM HH:mm"
     if each.form != "time_series":
         return
     if "time" not in names:

@@ -53,6 +53,15 @@ class Web(_Section):
     province: str = Field("38", pattern=r"^\d{2}$")
 
 
+class Grafana(_Section):
+    """url: of a running Grafana that boards are pushed to. token: of an Admin service account, or user:password.
+    database: host:port at which that Grafana reaches the database; None takes the reader's own."""
+
+    url: str | None = None
+    token: str | None = Field(None, repr=False)
+    database: str | None = None
+
+
 class Source(_Section):
     """One source of records: which connector, which department, where, how often. credential: `env:NAME` or `file:PATH`, never the secret."""
 
@@ -103,6 +112,7 @@ class Settings(BaseSettings):
     database: Database = Database()
     worker: Worker = Worker()
     web: Web = Web()
+    grafana: Grafana = Grafana()
     sources: tuple[Source, ...] = ()
 
     @field_validator("space")

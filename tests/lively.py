@@ -1,5 +1,4 @@
 """A province that looks alive: eight days of plausible figures in a space, for pictures and for what only shows with figures."""
-# ruff: noqa: S608 - the text is made of our own tables only
 
 import psycopg
 from psycopg import sql
@@ -71,7 +70,11 @@ def _codes(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 
 def _heard(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     connection.execute("truncate heard, ledger")
-    sources = [("einvoice", "tax-feed"), ("telehealth", "telehealth"), *(("payment", f"bank-{bank}") for bank in ("hdbank", "vnpay", "payos"))]
+    sources = [
+        ("einvoice", "tax-feed"),
+        ("telehealth", "telehealth"),
+        *(("payment", f"bank-{bank}") for bank in ("hdbank", "vnpay", "payos")),
+    ]
     for department, source in sources:
         late = "interval '3 seconds'" if source != "bank-payos" else "interval '3 hours'"
         connection.execute(
