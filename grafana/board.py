@@ -1,5 +1,6 @@
 """The words boards are made of: tile, trend, days, ranking, several, states, note; each gives one panel of classic Grafana JSON."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from grafana import sql
@@ -214,14 +215,14 @@ def note(content: str, title: str = "") -> Panel:
     return finish(text.Panel().title(title).mode(text_model.TextMode.MARKDOWN).content(content))
 
 
-def columns(panel: Any, styles: dict[str, dict[str, object]]) -> Any:
+def columns(panel: Any, styles: Mapping[str, Mapping[str, object]]) -> Any:
     """The panel with overrides by column name."""
     for name, values in styles.items():
         panel = panel.override_by_name(*style(name, **values))
     return panel
 
 
-def listing(title: str, raw: str, styles: dict[str, dict[str, object]], **wall: object) -> Panel:
+def listing(title: str, raw: str, styles: Mapping[str, Mapping[str, object]], **wall: object) -> Panel:
     """A table; styles: column -> Grafana's properties (unit, decimals, mappings, custom.*)."""
     panel = table.Panel().title(title).no_value(UNKNOWN).with_target(Query(raw, "table"))
     return finish(columns(panel, styles), **wall)

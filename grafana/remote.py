@@ -13,7 +13,7 @@ FOLDER_UID, FOLDER = "ioc", "IOC"
 HOME = "ioc-overview"
 PLAYLIST, PLAYLIST_INTERVAL = "IOC", "30s"
 LEAST_REFRESH = "5s"
-_RESOURCE = "/../apis/dashboard.grafana.app/v1beta1/namespaces/{namespace}/dashboards/{uid}"
+_RESOURCE = "/dashboard.grafana.app/v1beta1/namespaces/{namespace}/dashboards/{uid}"
 
 Json = dict[str, Any]
 RawBoard = Mapping[str, Any]
@@ -33,7 +33,7 @@ class Change:
 
 
 class Grafana:
-    """One Grafana at `url`. credential: a service account's token, or (user, password)."""
+    """One Grafana at `url`; use it in a `with`. credential: a service account's token, or (user, password)."""
 
     def __init__(self, url: str, credential: str | tuple[str, str]) -> None:
         try:
@@ -41,15 +41,27 @@ class Grafana:
         except ImportError as error:
             raise Misconfigured("grafana-client is not installed", "install it: pip install 'song-ma[grafana]'") from error
         self._url = url
-        self._api = GrafanaApi.from_url(url, credential=credential, timeout=10.0)
+        self._old = GrafanaApi.from_url(url, credential=credential, timeout=10.0).client
+        self._new = GrafanaApi.from_url(url, credential=credential, timeout=10.0).client
+        self._new.url += "s"  # /apis, the resources of Grafana 12, which the client does not know
 
-    def _call(self, method: str, path: str, json: Any = None) -> Any:
+    def __enter__(self) -> "Grafana":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._old.s.close()
+        self._new.s.close()
+
+    def _call(self, method: str, path: str, json: Any = None, new: bool = False) -> Any:
         """The JSON of an answer, None for 404. Raises Retry, Misconfigured (not allowed), IocError (refused)."""
         from grafana_client.client import GrafanaClientError, GrafanaException
 
-        send: Callable[..., Any] = getattr(self._api.client, method)
+        send: Callable[..., Any] = getattr(self._new if new else self._old, method)
         try:
-            return send(path, json=json) if json is not None else send(path)
+            answer = send(path, json=json) if json is not None else send(path)
+            if isinstance(answer, str):
+                raise ValueError("a page, no JSON")
+            return answer
         except GrafanaClientError as error:
             if error.status_code == 404:
                 return None
@@ -104,9 +116,9 @@ class Grafana:
     def _put_resource(self, board: RawBoard) -> None:
         """A board that a file of Grafana's owns: the old way of saving is refused, the new one is not (nor does the file win it back)."""
         path = _RESOURCE.format(namespace=self._namespace(), uid=board["uid"])
-        held = self._call("GET", path)
+        held = self._call("GET", path, new=True)
         spec = {key: value for key, value in board.items() if key not in ("id", "uid", "version")}
-        self._call("PUT", path, {**held, "spec": spec})
+        self._call("PUT", path, {**held, "spec": spec}, new=True)
 
     def _namespace(self) -> str:
         org = int(self._call("GET", "/org")["id"])

@@ -19,8 +19,10 @@ def figures(glass: Glass) -> Panel:
 def largest(glass: Glass) -> Panel:
     """The units with most of the figure that the department ranks by."""
     figure = glass.figure(glass.ranking)
-    hidden = {"custom.hidden": True}
-    styles: dict[str, dict[str, object]] = {figure.label: {"unit": unit(figure), "decimals": decimals(figure)}, "unit": hidden}
+    styles: dict[str, dict[str, object]] = {
+        figure.label: {"unit": unit(figure), "decimals": decimals(figure)},
+        "unit": {"custom.hidden": True},
+    }
     return listing(f"{figure.topic}: {MOST} {glass.places} cao nhất", sql.by_unit(glass, figure, MOST), styles, department=glass.name)
 
 

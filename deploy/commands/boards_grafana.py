@@ -37,14 +37,15 @@ def push(url: Url = None, directory: Directory = None, as_json: Json = False) ->
     if directory is None and build.differing():
         raise console.No("the board files are not what the code builds", "run `ioc boards build` first")
     chosen = settings.load()
-    found, raw = _grafana(chosen, url), read(directory)
+    raw = read(directory)
     steps: list[str] = []
 
     def told(step: str) -> None:
         steps.append(step)
         console.say(f"pushed {step}" if "left as it is" not in step else step)
 
-    found.push([board for _, board in raw], _source(chosen), told)
+    with _grafana(chosen, url) as found:
+        found.push([board for _, board in raw], _source(chosen), told)
     console.result({"ok": True, "boards": len(raw), "steps": steps}, as_json, lambda: console.say(f"{len(raw)} boards are there"))
 
 
@@ -59,13 +60,14 @@ def diff(
     if adopt and revert:
         raise Misconfigured("--adopt and --revert are opposites", "choose one")
     chosen = settings.load()
-    found, raw, source = _grafana(chosen, url), read(directory), _source(chosen)
+    raw, source = read(directory), _source(chosen)
     held = [board for _, board in raw]
-    changes = found.diff(held, source)
-    if adopt:
-        _adopt(found, raw, changes, directory)
-    elif revert and changes:
-        found.push(held, source, lambda step: None)
+    with _grafana(chosen, url) as found:
+        changes = found.diff(held, source)
+        if adopt:
+            _adopt(found, raw, changes, directory)
+        elif revert and changes:
+            found.push(held, source, lambda step: None)
     rows = [vars(change) for change in changes]
     settled = "adopted" if adopt else "reverted" if revert else None
     columns = ("where", "path", "file", "grafana", "who", "when")
