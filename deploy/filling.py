@@ -13,6 +13,7 @@ from psycopg import sql
 from deploy.embedded import timescale
 from deploy.embedded.places import Say, locked
 from sinks import migrations, units
+from sinks.derive import add_slots
 from streams.department import NAMES, Department, departments
 from streams.event import VIETNAM
 from streams.figures import Held, Sum
@@ -76,7 +77,7 @@ def fill(dsn: str, settings: Settings, events: int, told: Tell, now: datetime | 
 
 
 def _tables(department: Department) -> Iterator[str]:
-    yield from (f"{department.name}_1m", f"{department.name}_1d")
+    yield from (f"{department.name}_1m", f"{department.name}_10m", f"{department.name}_1d")
     yield f"{department.name}_{next(iter(department.life.states))}"
     if department.histogram:
         yield f"{department.name}_{department.histogram}_1m"
@@ -110,6 +111,7 @@ def _figures(connection: Connection, department: Department, events: int, today:
             connection.execute(_day(department), {"midnight": midnight, "day": day})
             connection.execute("drop table seen")
         told(1)
+    connection.execute(add_slots(department, f"{department.name}_1m"))
 
 
 def _seen() -> sql.SQL:

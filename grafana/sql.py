@@ -34,12 +34,12 @@ def through_the_day(glass: Glass, figure: Figure, where: str = "") -> str:
 
     A slot without rows is 0 only where the ledger says that the department was heard in that hour; else it is null. where: HERE or nothing.
     """
-    if not isinstance(figure.measured, Sum) or figure.measured.per != 1:
-        raise TypeError(f"{figure.name} does not add up over minutes")
+    if not isinstance(figure.measured, Sum) or figure.measured.per != 1 or glass.slot_minutes % 10:
+        raise TypeError(f"{figure.name} does not add up over slots of ten minutes")
     slot = f"{glass.slot_minutes} minutes"
     seen = "\n  UNION\n".join(
-        f"  SELECT date_bin('{slot}', minute, timestamptz '2020-01-01Z') AS slot, {_sum(figure.measured)} AS n FROM {glass.name}_1m\n"
-        f"  WHERE minute BETWEEN {FROM} - interval '{ago}' AND {TO} - interval '{ago}'{where} GROUP BY 1"
+        f"  SELECT date_bin('{slot}', slot, timestamptz '2020-01-01Z') AS slot, {_sum(figure.measured)} AS n FROM {glass.name}_10m\n"
+        f"  WHERE slot BETWEEN {FROM} - interval '{ago}' AND {TO} - interval '{ago}'{where} GROUP BY 1"
         for ago in ("0 days", "1 day", "7 days")
     )
     return f"""WITH seen AS (

@@ -108,6 +108,36 @@ def hypertables(department: Department) -> list[tuple[str, str, str]]:
     return [*found, (f"{d}_{department.histogram}_1m", "minute", f"{4 * days} days")] if department.histogram else found
 
 
+def slots(department: Department, board: str) -> list[sql.Composed]:
+    """The rollup of ten minutes, for curves through a day, with what the minutes hold already; and its view."""
+    d = department.name
+    measures = sql.SQL(", ").join(sql.SQL("{} bigint not null").format(sql.Identifier(m)) for m in department.measures)
+    shown = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures)
+    return [
+        _sql(
+            "create table {} (slot timestamptz not null, unit text not null, {}, primary key (slot, unit)) with (fillfactor = 50)",
+            f"{d}_10m",
+            measures,
+        ),
+        add_slots(department, f"{d}_1m"),
+        _view(board, f"{d}_10m", sql.SQL("select slot, nullif(unit, '') as unit, {} from {}").format(shown, sql.Identifier(f"{d}_10m"))),
+    ]
+
+
+def add_slots(department: Department, minutes: str) -> sql.Composed:
+    """The statement that adds the rows of a table of minutes to the rollup of ten minutes."""
+    names = [*map(sql.Identifier, department.measures)]
+    return sql.SQL(
+        "insert into {} as t select date_bin('10 minutes', minute, timestamptz '2020-01-01Z') as slot, unit, {} from {} group by 1, 2 order by 1, 2 "
+        "on conflict (slot, unit) do update set {}"
+    ).format(
+        sql.Identifier(f"{department.name}_10m"),
+        sql.SQL(", ").join(sql.SQL("sum({})").format(name) for name in names),
+        sql.Identifier(minutes),
+        sql.SQL(", ").join(sql.SQL("{0} = t.{0} + excluded.{0}").format(name) for name in names),
+    )
+
+
 def views(department: Department, space: str, board: str) -> list[sql.Composed]:
     """The views that readers see of a department, in the schema `board`."""
     d = department.name

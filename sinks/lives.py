@@ -12,7 +12,7 @@ import msgspec
 from psycopg import sql
 
 from sinks import copy
-from sinks.derive import Column, columns
+from sinks.derive import Column, add_slots, columns
 from sinks.session import Connection, Session
 from streams.department import Department, department
 from streams.event import Touched, moment, vietnam_day
@@ -160,6 +160,8 @@ class Figures(Session):
         measures = chosen.measures
         cells = {cell: values for cell, values in changes.cells.items() if any(values)}
         self._add(connection, f"{chosen.name}_1m", ("minute", "known", "unit", "kind"), measures, _cells(cells))
+        if cells:
+            connection.execute(add_slots(chosen, f"new_{chosen.name}_1m"))
         days: dict[tuple[int, str, str], tuple[int, ...]] = {}
         for (minute, _, unit, kind), values in cells.items():
             day = (vietnam_day(minute), unit, kind)

@@ -1,7 +1,7 @@
 """Migrations: numbered SQL files and the departments' derived tables, one transaction each, checked by hash."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -108,8 +108,12 @@ def _derived(space: str) -> Iterator[Step]:
             for three in derive.hypertables(department)
         ]
         statements += derive.views(department, schema(space), board(space))
-        digest = _hash("\n".join(s.as_string(None) for s in statements))
-        yield f"department_{department.name}_v1", digest, partial(_run, statements)
+        yield _step(f"department_{department.name}_v1", statements)
+        yield _step(f"department_{department.name}_slots", derive.slots(department, board(space)))
+
+
+def _step(name: str, statements: Sequence[Statement]) -> Step:
+    return name, _hash("\n".join(s.as_string(None) for s in statements)), partial(_run, [*statements])
 
 
 def _grants(space: str) -> Step:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from datetime import date
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from sinks.migrations import schema
+from streams.errors import Misconfigured
 
 PROVINCE = "38"  # Thanh Hóa
 COMMUNES_SINCE = date(2025, 7, 1)  # the communes of resolution 202/2025/QH15; districts ended that day
@@ -28,10 +30,17 @@ class Unit(NamedTuple):
     valid_from: date
 
 
+def dataset() -> Path:
+    """The database file of the package vietnamadminunits. The package itself is never imported: it would bring a geocoder along, and a second of time."""
+    spec = find_spec("vietnamadminunits")
+    if spec is None or spec.origin is None:
+        raise Misconfigured("the package vietnamadminunits is not installed", "run `make setup`")
+    return Path(spec.origin).parent / "data" / "dataset.db"
+
+
 def communes(province: str = PROVINCE) -> Iterator[Unit]:
     """The communes of a province since July 2025, from the package vietnamadminunits."""
-    path = next(Path(str(resources.files("vietnamadminunits"))).rglob("*.db"))
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+    with sqlite3.connect(f"file:{dataset()}?mode=ro", uri=True) as connection:
         rows = connection.execute(
             "select wardCode, ward, wardLat, wardLon from admin_units where provinceCode = ? order by wardCode", [province]
         ).fetchall()

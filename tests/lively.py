@@ -4,7 +4,9 @@ import psycopg
 from psycopg import sql
 
 from sinks import migrations, units
+from sinks.derive import add_slots
 from sinks.migrations import schema
+from streams.department import department as declared
 from streams.settings import Settings
 
 SILENT = "38024"
@@ -36,7 +38,7 @@ def fill(dsn: str, settings: Settings) -> None:
 
 
 def _department(connection: psycopg.Connection[tuple[object, ...]], department: str, kind: str, measures: str, size: int) -> None:
-    connection.execute(f"truncate {department}_1m, {department}_1d")
+    connection.execute(f"truncate {department}_1m, {department}_10m, {department}_1d")
     connection.execute(
         f"""insert into {department}_1m
         select minute, minute + interval '1 minute', code, 'thường', {measures} from (
@@ -47,6 +49,7 @@ def _department(connection: psycopg.Connection[tuple[object, ...]], department: 
         ) as counted where n > 0 and not (code = %s and minute > now() - interval '4 hours')""".encode(),
         [kind, SILENT],
     )
+    connection.execute(add_slots(declared(department), f"{department}_1m"))
     columns = [
         row[0]
         for row in connection.execute(

@@ -1,11 +1,10 @@
 """Where the communes of a province lie: what screens draw their map from."""
 
 import sqlite3
-from importlib import resources
-from pathlib import Path
 
 import orjson
 
+from sinks.units import dataset
 from streams.errors import Misconfigured
 
 _COMMUNES = "SELECT wardCode, ward, wardLat, wardLon, wardAreaKm2 FROM admin_units WHERE provinceCode = ? ORDER BY wardCode"
@@ -16,8 +15,7 @@ def communes(province: str) -> bytes:
 
     Raises Misconfigured for a province that has none.
     """
-    path = next(Path(str(resources.files("vietnamadminunits"))).rglob("*.db"))
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"file:{dataset()}?mode=ro", uri=True)
     try:
         rows = connection.execute(_COMMUNES, [province]).fetchall()
     finally:

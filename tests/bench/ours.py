@@ -71,6 +71,7 @@ def _differences(stage: Stage, connection: psycopg.Connection[Any]) -> list[str]
         "select sum(conflict + quarantined) from ledger": 0,
         "select sum(events) from batch where followed_at is not null": unique,
         "select sum(messages) from einvoice_1m": truth.figures["messages"],
+        "select sum(messages) from einvoice_10m": truth.figures["messages"],
         "select sum(invoices) from einvoice_1m": truth.figures["invoices"],
         "select sum(invoices) from einvoice_1d": truth.figures["invoices"],
         "select sum(receipts) from payment_1m": truth.figures["receipts"],

@@ -69,7 +69,7 @@ def test_a_new_department_gets_everything_from_its_declaration_alone() -> None:
     assert "Bưu chính" in titles["ioc-quality"], "its quality tile"
     assert made["ioc-office"]["title"] == "Bưu cục", "its drill-down"
     assert "/d/ioc-office?var-unit=${__data.fields.unit}" in queries["ioc-parcel"], "its ranking leads there"
-    assert "parcel_1m" in queries["ioc-office"]
+    assert "parcel_10m" in queries["ioc-office"]
     assert "kind = 'office'" in made["ioc-office"]["templating"]["list"][0]["query"]
     assert all("'parcel'" in queries[uid] for uid in ("ioc-quality", "ioc-operations", "ioc-daily"))
     assert "Bưu chính" in titles["ioc-daily"]
@@ -81,7 +81,7 @@ def test_a_new_department_at_the_hospitals_joins_their_drill_down() -> None:
     glass = replace(invented(), places="bệnh viện", place_kind="hospital")
     made = {board.uid: board.json() for board in build.derived((*glasses(), glass))}
     assert "ioc-office" not in made
-    assert "parcel_1m" in json.dumps(made["ioc-hospital"]["panels"])
+    assert "parcel_10m" in json.dumps(made["ioc-hospital"]["panels"])
 
 
 def test_titles_and_uids_are_not_used_twice() -> None:

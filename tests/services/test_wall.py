@@ -112,6 +112,8 @@ class House:
         values = ", ".join(map(str, measures))
         cell = f"%s, 'a kind', {values}"
         self.run(f"insert into {department}_1m values (date_trunc('minute', now()), clock_timestamp(), {cell})", unit)
+        slot = "date_bin('10 minutes', now(), timestamptz '2020-01-01Z')"
+        self.run(f"insert into {department}_10m values ({slot}, %s, {values})", unit)
         self.run(f"delete from {department}_1d where unit = %s", unit)
         self.run(f"insert into {department}_1d values ((now() at time zone 'Asia/Ho_Chi_Minh')::date, {cell})", unit)
 
@@ -141,7 +143,7 @@ def house(settings: Settings, parts: Parts) -> Iterator[House]:
 
 @pytest.fixture(autouse=True)
 def _empty(house: House) -> None:
-    for table in ["heard", "ledger", *(f"{name}_{kind}" for name in NAMES for kind in ("1m", "1d"))]:
+    for table in ["heard", "ledger", *(f"{name}_{kind}" for name in NAMES for kind in ("1m", "10m", "1d"))]:
         house.run(f"delete from {table}")
     if not house.server.runs:
         house.server.start()
