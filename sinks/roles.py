@@ -16,6 +16,7 @@ OWNER, INGEST, READER = "ioc_owner", "ioc_ingest", "ioc_reader"
 
 # What PUBLIC may do by default and a reader must not: each was managed by an anonymous viewer of a dashboard (lasting writes, locks, messages).
 _FORBIDDEN = (
+    "pg_cancel_backend", "pg_terminate_backend", "pg_logical_emit_message", "pg_export_snapshot", "pg_sleep", "pg_sleep_for", "pg_sleep_until",
     "lo_creat", "lo_create", "lo_from_bytea", "lo_open", "lo_put", "lo_unlink", "lo_truncate", "lo_truncate64", "lowrite", "pg_notify", "set_config",
     "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock", "pg_try_advisory_lock_shared", "pg_advisory_xact_lock",
     "pg_advisory_xact_lock_shared", "pg_try_advisory_xact_lock", "pg_try_advisory_xact_lock_shared",
@@ -38,6 +39,7 @@ def create(admin: psycopg.Connection, settings: Settings) -> None:
         sql.SQL("grant connect, temporary on database {} to {}").format(sql.Identifier(database), sql.Identifier(INGEST)),
         sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(READER)),
         sql.SQL("grant usage on schema public to {}, {}, {}").format(*map(sql.Identifier, (OWNER, INGEST, READER))),
+        sql.SQL("grant {} to {}").format(sql.Identifier(READER), sql.Identifier(INGEST)),  # so that the watcher may end readers' sessions
         sql.SQL("alter role {} connection limit 40").format(sql.Identifier(READER)),
         sql.SQL("alter role {} set default_transaction_read_only = on").format(sql.Identifier(READER)),
         sql.SQL("alter role {} set statement_timeout = '5s'").format(sql.Identifier(READER)),

@@ -15,6 +15,7 @@ from deploy.embedded import parts
 from sinks.apart import Apart
 from sinks.roles import ingest_dsn
 from sinks.timescale import Timescale
+from sinks.watch import Watcher
 from streams import pseudonym, settings
 from streams.brokers import kafka_python_options
 from streams.errors import Retry
@@ -45,7 +46,12 @@ def work() -> None:
     from streams.app import build
 
     console.say(f"working: {found.bootstrap} -> {found.database_kind}, space {chosen.space} (Ctrl-C ends it)")
-    asyncio.run(_run(build(chosen, found.bootstrap, store, figures, topic_ids)))
+    watcher = Watcher(ingest_dsn(chosen))
+    watcher.start()
+    try:
+        asyncio.run(_run(build(chosen, found.bootstrap, store, figures, topic_ids)))
+    finally:
+        watcher.stop()
     store.close()
     figures.close()
 

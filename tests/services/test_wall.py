@@ -29,7 +29,7 @@ from deploy.embedded.processes import free_port
 from deploy.embedded.topics import create_topics
 from grafana.wall.app import Wall, build
 from grafana.wall.hub import AGAIN, BACKLOG, Viewer
-from grafana.wall.library import View
+from grafana.wall.library import BOARDS, View
 from sinks import migrations, roles
 from streams.brokers import aiokafka_options
 from streams.department import NAMES
@@ -312,7 +312,8 @@ def test_on_a_phone_the_tiles_stand_below_each_other(house: House, browser: Brow
 def test_every_panel_of_every_board_answers_the_reader(house: House) -> None:
     with httpx.Client(base_url=house.server.url, timeout=20) as client:
         boards = client.get("/api/boards").json()
-        assert [board["uid"] for board in boards] == ["ioc-overview", "ioc-einvoice", "ioc-payment", "ioc-telehealth"]
+        assert boards[0]["uid"] == "ioc-overview"
+        assert {board["uid"] for board in boards} == {path.stem for path in BOARDS.glob("*.json")}
         for board in boards:
             for panel in client.get(f"/api/boards/{board['uid']}").json()["panels"]:
                 answer = client.get(f"/api/boards/{board['uid']}/panels/{panel['id']}")
