@@ -35,7 +35,7 @@ def overview() -> Board:
             (6, tile(invoices, invoices.figure("value_vnd"))),
             (5, month(sessions, sessions.figure("minutes"))),
             (6, quality.words(glasses())),
-            (7, quality.states(glasses())),
+            (7, quality.heard(glasses())),
         )
     )
 

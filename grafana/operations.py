@@ -23,7 +23,10 @@ def _per_department(glasses: tuple[Glass, ...], of: str) -> str:
 
 def lag(glasses: tuple[Glass, ...]) -> str:
     """One row, a column per department: seconds from the newest event time committed to now, of the source that is furthest."""
-    return f"SELECT {_per_department(glasses, 'extract(epoch FROM now() - max(watermark))')}\nFROM freshness"
+    each = ",\n  ".join(
+        f"extract(epoch FROM now() - min(watermark) FILTER (WHERE department = {quoted(d.name)})) AS {named(d.short)}" for d in glasses
+    )
+    return f"SELECT {each}\nFROM freshness"
 
 
 def lag_by_slot(glasses: tuple[Glass, ...]) -> str:

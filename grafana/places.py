@@ -77,14 +77,14 @@ def summary(glass: Glass) -> Panel:
 
 def unit_board(kind: str, glasses: tuple[Glass, ...]) -> Board:
     """What is known of one unit: of each department that has units of this kind its figures, its day and its month."""
-    places = glasses[0].places
-    board = Board(f"ioc-{kind}", places[0].upper() + places[1:], ("ioc", places), PERIODS)
-    board.choice("unit", places[0].upper() + places[1:], sql.units(kind))
+    places = glasses[0].places[0].upper() + glasses[0].places[1:]
+    board = Board(f"ioc-{kind}", places, ("ioc", places), PERIODS)
+    board.choice("unit", places, sql.units(kind))
     shown = [(glass, figure) for glass in glasses for figure in _headline(glass, 4 // min(len(glasses), 4))][:6]
     board.row(7, *((width, tile(g, f, where=sql.HERE)) for width, (g, f) in zip(widths(len(shown)), shown, strict=True)))
     for glass in glasses:
         main = glass.figure(glass.trend)
-        board.row(9, (9, trend(glass, main, sql.HERE)), (7, days(glass, main, where=sql.HERE)), (8, summary(glass)))
+        board.row(9, (8, trend(glass, main, sql.HERE)), (6, days(glass, main, where=sql.HERE)), (10, summary(glass)))
     return board
 
 

@@ -1,9 +1,12 @@
 """A running Grafana 12: pushing folder, datasource, boards, home board and playlist, and telling what somebody changed by hand."""
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import httpx
 
 from grafana.layout import SOURCE
 from grafana.macros import interval_seconds
@@ -13,7 +16,7 @@ FOLDER_UID, FOLDER = "ioc", "IOC"
 HOME = "ioc-overview"
 PLAYLIST, PLAYLIST_INTERVAL = "IOC", "30s"
 LEAST_REFRESH = "5s"
-_RESOURCE = "/dashboard.grafana.app/v1beta1/namespaces/{namespace}/dashboards/{uid}"
+_RESOURCE = "/apis/dashboard.grafana.app/v1beta1/namespaces/{namespace}/dashboards/{uid}"
 
 Json = dict[str, Any]
 RawBoard = Mapping[str, Any]
@@ -36,46 +39,38 @@ class Grafana:
     """One Grafana at `url`; use it in a `with`. credential: a service account's token, or (user, password)."""
 
     def __init__(self, url: str, credential: str | tuple[str, str]) -> None:
-        try:
-            from grafana_client import GrafanaApi
-        except ImportError as error:
-            raise Misconfigured("grafana-client is not installed", "install it: pip install 'song-ma[grafana]'") from error
         self._url = url
-        self._old = GrafanaApi.from_url(url, credential=credential, timeout=10.0).client
-        self._new = GrafanaApi.from_url(url, credential=credential, timeout=10.0).client
-        self._new.url += "s"  # /apis, the resources of Grafana 12, which the client does not know
+        basic = credential if isinstance(credential, tuple) else None
+        headers = {"Authorization": f"Bearer {credential}"} if basic is None else {}
+        self._http = httpx.Client(base_url=url, auth=basic, headers=headers, timeout=10.0)
 
     def __enter__(self) -> "Grafana":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._old.s.close()
-        self._new.s.close()
+        self._http.close()
 
-    def _call(self, method: str, path: str, json: Any = None, new: bool = False) -> Any:
-        """The JSON of an answer, None for 404. Raises Retry, Misconfigured (not allowed), IocError (refused)."""
-        from grafana_client.client import GrafanaClientError, GrafanaException
-
-        send: Callable[..., Any] = getattr(self._new if new else self._old, method)
+    def _call(self, method: str, path: str, json: Any = None) -> Any:
+        """The JSON of an answer, None for 404. Raises Retry, Misconfigured (not allowed), Refused."""
         try:
-            answer = send(path, json=json) if json is not None else send(path)
-            if isinstance(answer, str):
-                raise ValueError("a page, no JSON")
-            return answer
-        except GrafanaClientError as error:
-            if error.status_code == 404:
-                return None
-            if error.status_code in (401, 403):
-                raise Misconfigured(
-                    f"Grafana refuses {method} {path.partition('?')[0]}: {error.message}", "give the token of an Admin service account"
-                ) from error
-            raise Refused(error.status_code, str(error.message)) from error
-        except GrafanaException as error:
-            raise Retry(f"Grafana at {self._url} answers {error.status_code}", "look at its log, then try again") from error
-        except OSError as error:
+            answer = self._http.request(method, path, json=json)
+            said = answer.json()
+        except httpx.HTTPError as error:
             raise Retry(f"Grafana at {self._url} cannot be reached", "start it, or check the address") from error
         except ValueError as error:
             raise Retry(f"what answers at {self._url} is no Grafana", "check the address") from error
+        if answer.is_success:
+            return said
+        if answer.status_code == 404:
+            return None
+        message = said.get("message", "") if isinstance(said, dict) else ""
+        if answer.status_code in (401, 403):
+            raise Misconfigured(
+                f"Grafana refuses {method} {path.partition('?')[0]}: {message}", "give the token of an Admin service account"
+            )
+        if answer.status_code >= 500:
+            raise Retry(f"Grafana at {self._url} answers {answer.status_code}: {message}", "look at its log, then try again")
+        raise Refused(answer.status_code, message)
 
     def push(self, boards: Sequence[RawBoard], source: RawBoard, told: Callable[[str], None]) -> None:
         """Make Grafana hold these boards, their datasource, the home board and the playlist; `told` hears of every step. Safe to repeat."""
@@ -84,67 +79,67 @@ class Grafana:
         for board in boards:
             self._push_board(board)
             told(f"board {board['uid']}")
-        self._call("PATCH", "/org/preferences", {"homeDashboardUID": HOME})
+        self._call("PATCH", "/api/org/preferences", {"homeDashboardUID": HOME})
         told(f"home board {HOME}")
         self._push_playlist(boards, told)
 
     def _push_folder(self, told: Callable[[str], None]) -> None:
-        if self._call("GET", f"/folders/{FOLDER_UID}") is None:
-            self._call("POST", "/folders", {"uid": FOLDER_UID, "title": FOLDER})
+        if self._call("GET", f"/api/folders/{FOLDER_UID}") is None:
+            self._call("POST", "/api/folders", {"uid": FOLDER_UID, "title": FOLDER})
             told(f"folder {FOLDER}")
 
     def _push_source(self, source: RawBoard, told: Callable[[str], None]) -> None:
-        held = self._call("GET", f"/datasources/uid/{source['uid']}")
+        held = self._call("GET", f"/api/datasources/uid/{source['uid']}")
         if held is None:
-            self._call("POST", "/datasources", dict(source))
+            self._call("POST", "/api/datasources", dict(source))
         elif held.get("readOnly"):
             told("the datasource comes from Grafana's own files: left as it is")
             return
         else:
-            self._call("PUT", f"/datasources/uid/{source['uid']}", dict(source))
+            self._call("PUT", f"/api/datasources/uid/{source['uid']}", dict(source))
         told(f"datasource {source['name']}")
 
     def _push_board(self, board: RawBoard) -> None:
-        held = self._call("GET", f"/dashboards/uid/{board['uid']}")
+        held = self._call("GET", f"/api/dashboards/uid/{board['uid']}")
         if held is not None and held["meta"].get("provisioned"):
             if differences(board, held["dashboard"]):
                 self._put_resource(board)
             return
         whole = {"dashboard": {**board, "id": None}, "folderUid": FOLDER_UID, "overwrite": True, "message": "ioc boards push"}
-        self._call("POST", "/dashboards/db", whole)
+        self._call("POST", "/api/dashboards/db", whole)
 
     def _put_resource(self, board: RawBoard) -> None:
         """A board that a file of Grafana's owns: the old way of saving is refused, the new one is not (nor does the file win it back)."""
         path = _RESOURCE.format(namespace=self._namespace(), uid=board["uid"])
-        held = self._call("GET", path, new=True)
+        held = self._call("GET", path)
         spec = {key: value for key, value in board.items() if key not in ("id", "uid", "version")}
-        self._call("PUT", path, {**held, "spec": spec}, new=True)
+        self._call("PUT", path, {**held, "spec": spec})
 
     def _namespace(self) -> str:
-        org = int(self._call("GET", "/org")["id"])
+        org = int(self._call("GET", "/api/org")["id"])
         return "default" if org == 1 else f"org-{org}"
 
     def _push_playlist(self, boards: Sequence[RawBoard], told: Callable[[str], None]) -> None:
         wanted = _playlist(boards)
         held = self._playlist()
         if held is None:
-            self._call("POST", "/playlists", wanted)
+            self._call("POST", "/api/playlists", wanted)
         elif _shown(held) != _shown(wanted):
-            self._call("PUT", f"/playlists/{held['uid']}", {**wanted, "uid": held["uid"]})
+            self._call("PUT", f"/api/playlists/{held['uid']}", {**wanted, "uid": held["uid"]})
         told(f"playlist {PLAYLIST}")
 
     def _playlist(self) -> Json | None:
-        found = next((each for each in self._call("GET", "/playlists") or [] if each["name"] == PLAYLIST), None)
+        found = next((each for each in self._call("GET", "/api/playlists") or [] if each["name"] == PLAYLIST), None)
         if found is None:
             return None
-        whole: Json | None = self._call("GET", f"/playlists/{found['uid']}")
+        whole: Json | None = self._call("GET", f"/api/playlists/{found['uid']}")
         return whole
 
     def diff(self, boards: Sequence[RawBoard], source: RawBoard) -> list[Change]:
         """Where Grafana differs from the files, with who changed it and when."""
         out: list[Change] = []
         for board in boards:
-            held = self._call("GET", f"/dashboards/uid/{board['uid']}")
+            held = self._call("GET", f"/api/dashboards/uid/{board['uid']}")
             if held is None:
                 out.append(Change(str(board["uid"]), "", "a board", None))
                 continue
@@ -154,20 +149,20 @@ class Grafana:
             if meta.get("folderUid") != FOLDER_UID:
                 out.append(Change(str(board["uid"]), "folder", FOLDER_UID, meta.get("folderUid"), who, when))
         known = {board["uid"] for board in boards}
-        for found in self._call("GET", f"/search?type=dash-db&folderUIDs={FOLDER_UID}&limit=1000") or []:
+        for found in self._call("GET", f"/api/search?type=dash-db&folderUIDs={FOLDER_UID}&limit=1000") or []:
             if found["uid"] not in known:
                 out.append(Change(str(found["uid"]), "", None, "a board"))
         return out + list(self._diff_rest(boards, source))
 
     def _diff_rest(self, boards: Sequence[RawBoard], source: RawBoard) -> Iterator[Change]:
-        held = self._call("GET", f"/datasources/uid/{source['uid']}")
+        held = self._call("GET", f"/api/datasources/uid/{source['uid']}")
         if held is None:
             yield Change("datasource", "", source["name"], None)
         else:
             public = {key: value for key, value in source.items() if key != "secureJsonData"}
             mine = {key: held.get(key) for key in public}
             yield from (Change("datasource", path, a, b) for path, a, b in differences(public, mine))
-        home = (self._call("GET", "/org/preferences") or {}).get("homeDashboardUID")
+        home = (self._call("GET", "/api/org/preferences") or {}).get("homeDashboardUID")
         if home != HOME:
             yield Change("home", "", HOME, home)
         wanted, playlist = _playlist(boards), self._playlist()
@@ -176,7 +171,7 @@ class Grafana:
 
     def board(self, uid: str) -> Json:
         """The board as Grafana holds it, without what only Grafana numbers."""
-        held = self._call("GET", f"/dashboards/uid/{uid}")
+        held = self._call("GET", f"/api/dashboards/uid/{uid}")
         if held is None:
             raise Misconfigured(f"Grafana has no board {uid}", "run `ioc boards diff` to see what it has")
         kept: Json = {key: value for key, value in held["dashboard"].items() if key not in ("id", "version", "iteration")}
@@ -229,11 +224,9 @@ def differences(file: RawBoard, grafana: RawBoard) -> list[tuple[str, Any, Any]]
 def _plain(board: RawBoard) -> Any:
     kept = {key: value for key, value in copy.deepcopy(dict(board)).items() if key not in ("id", "version", "iteration")}
     refresh = str(kept.get("refresh") or "")
-    try:
+    with contextlib.suppress(Misconfigured):
         if refresh and interval_seconds(refresh) < interval_seconds(LEAST_REFRESH):
             kept["refresh"] = LEAST_REFRESH
-    except Misconfigured:
-        pass
     for panel in kept.get("panels") or []:
         panel.pop("pluginVersion", None)
     return _filled(kept)

@@ -31,5 +31,5 @@ def board(glasses: tuple[Glass, ...]) -> Board:
     made = Board("ioc-daily", "Báo cáo ngày", ("ioc", "Báo cáo"), PERIODS, refresh="1m")
     made.row(2, (24, note(f"Báo cáo của một ngày theo giờ Việt Nam. Dấu {UNKNOWN}: chưa biết, không phải là không có.", "Cách đọc")))
     for glass in glasses:
-        made.row(3 + len(glass.figures), (15, figures(glass)), (9, largest(glass)))
+        made.row(max(9, 4 + len(glass.figures) * 3 // 5), (15, figures(glass)), (9, largest(glass)))
     return made.row(8, (8, quality.words(glasses, "Dữ liệu trong ngày")), (16, quality.states(glasses)))

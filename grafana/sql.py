@@ -205,7 +205,7 @@ def compared(glass: Glass, figures: tuple[Figure, ...], where: str = "") -> str:
     )
     rows, others = [], []
     for place, figure in enumerate(figures):
-        said = quoted(f"{figure.topic} ({figure.word})")
+        said = quoted(figure.topic if figure.format == "count" else f"{figure.topic} ({figure.word})")
         measured = figure.measured
         if isinstance(measured, Sum | Units):
             per, adds = (measured.per, "true") if isinstance(measured, Sum) else (1, "false")

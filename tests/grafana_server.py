@@ -60,7 +60,7 @@ def app(state: State) -> Starlette:
         if request.method != "GET" and not user[1]:
             return JSONResponse({"message": "You'll need additional permissions to perform this action."}, 403)
         body = await request.json() if request.method in ("POST", "PUT", "PATCH") else {}
-        found = _answered(state, request.method, request.url.path.removeprefix("/api"), request, body, user[0])
+        found = _answered(state, request.method, request.url.path, request, body, user[0])
         if found is None:
             return JSONResponse({"message": "not found"}, 404)
         return JSONResponse(found[1], found[0])
@@ -69,7 +69,7 @@ def app(state: State) -> Starlette:
 
 
 def _answered(state: State, method: str, path: str, request: Request, body: Json, who: str) -> tuple[int, Any] | None:
-    match (method, *path.strip("/").split("/")):
+    match (method, *path.removeprefix("/api/").strip("/").split("/")):
         case ("GET", "org"):
             return 200, {"id": 1, "name": "Main Org."}
         case ("GET", "org", "preferences"):
@@ -108,7 +108,7 @@ def _answered(state: State, method: str, path: str, request: Request, body: Json
 
 
 def _boards(state: State, method: str, path: str, body: Json, who: str) -> tuple[int, Any] | None:
-    match (method, *path.strip("/").split("/")):
+    match (method, *path.removeprefix("/api/").strip("/").split("/")):
         case ("GET", "dashboards", "uid", uid):
             return (200, state.boards[uid]) if uid in state.boards else None
         case ("POST", "dashboards", "db"):
@@ -121,10 +121,10 @@ def _boards(state: State, method: str, path: str, body: Json, who: str) -> tuple
                 return 400, {"message": "folder not found"}
             state.save(uid, body["dashboard"], body["folderUid"], who)
             return 200, {"uid": uid, "status": "success"}
-        case ("GET", "s", "dashboard.grafana.app", "v1beta1", "namespaces", "default", "dashboards", uid):
+        case ("GET", "apis", "dashboard.grafana.app", "v1beta1", "namespaces", "default", "dashboards", uid):
             version = str(state.boards[uid]["dashboard"]["version"])
             return 200, {"metadata": {"name": uid, "resourceVersion": version}, "spec": state.boards[uid]["dashboard"]}
-        case ("PUT", "s", "dashboard.grafana.app", "v1beta1", "namespaces", "default", "dashboards", uid):
+        case ("PUT", "apis", "dashboard.grafana.app", "v1beta1", "namespaces", "default", "dashboards", uid):
             if body["metadata"]["resourceVersion"] != str(state.boards[uid]["dashboard"]["version"]):
                 return 409, {"message": "the object has been modified"}
             state.save(uid, {**body["spec"], "uid": uid}, state.boards[uid]["meta"]["folderUid"], who)
