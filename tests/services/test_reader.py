@@ -26,7 +26,7 @@ def reader(parts: Parts, settings: Settings) -> str:
 @pytest.fixture
 def viewer(reader: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
     """A session as Grafana's pool hands it on: what could be SET off is off."""
-    with psycopg.connect(reader, autocommit=True) as connection:
+    with contextlib.closing(psycopg.connect(reader, autocommit=True)) as connection:  # `with connect()` would commit at the end
         connection.execute("set default_transaction_read_only = off")
         connection.execute("set statement_timeout = 0")
         connection.execute("set idle_in_transaction_session_timeout = 0")
