@@ -229,6 +229,15 @@ def _columns(board: RawBoard) -> Found:
                     yield where, f"links by the field {name}, which no query gives"
 
 
+def _outside(board: RawBoard) -> Found:
+    for where, panel in _panels(board):
+        base = ((panel.get("options") or {}).get("basemap") or {}).get("type")
+        if panel.get("type") == "geomap" and base != "geojson":
+            yield where, "its base map is fetched from the Internet: name a file that comes with Grafana (type geojson)"
+        if re.search(r"https?://", str(panel.get("options", "")) + " ".join(_links(panel))):
+            yield where, "names an address outside"
+
+
 def _links(panel: Mapping[str, Any]) -> Iterator[str]:
     config = panel.get("fieldConfig") or {}
     for link in [*panel.get("links", []), *config.get("defaults", {}).get("links", [])]:
@@ -243,7 +252,7 @@ RULES: dict[str, Callable[[RawBoard], Found]] = {
     "schema": _schema, "named": _named, "refresh": _refresh, "timezone": _timezone, "grid": _grid, "source": _source, "format": _format,
     "group-alias": _group_alias, "day-bucket": _day_bucket, "nested": _nested, "interval": _interval, "literal-time": _literal_time,
     "time-column": _time_column, "sorted": _sorted, "variables": _variables, "dollars": _dollars, "thresholds": _thresholds,
-    "from-zero": _from_zero, "no-value": _unknown, "units": _units, "wall": _wall, "columns": _columns,
+    "from-zero": _from_zero, "no-value": _unknown, "units": _units, "wall": _wall, "columns": _columns, "outside": _outside,
 }  # fmt: skip
 
 

@@ -89,6 +89,9 @@ BOARD_TRAPS = [
     ("wall", at("transformations", put=[{"id": "merge"}], kind="stat")),
     ("columns", at("options", "reduceOptions", "fields", put="/^nichts$/", kind="stat")),
     ("columns", at("fieldConfig", "defaults", "links", 0, "url", put="/d/ioc-hospital?var-unit=${__data.fields.code}", kind="bargauge")),
+    ("outside", at("options", "basemap", put={"type": "osm-standard"}, kind="geomap")),
+    ("outside", at("options", "basemap", drop=True, kind="geomap")),
+    ("outside", at("fieldConfig", "defaults", "links", 0, "url", put="https://example.vn/x", kind="bargauge")),
     ("links", at("fieldConfig", "defaults", "links", 0, "url", put="/d/ioc-nowhere", kind="bargauge")),
 ]
 
