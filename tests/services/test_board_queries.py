@@ -59,13 +59,13 @@ WRONG = [
     (
         "not sorted",
         "time_series",
-        "SELECT day::timestamptz AS time, 1 AS n FROM (SELECT day FROM payment_1d ORDER BY day DESC LIMIT 9) AS d",
+        "SELECT now() - i * interval '1 hour' AS time, i AS n FROM generate_series(1, 9) AS i",
         "not sorted",
     ),
     ("texts", "time_series", "SELECT now() AS time, 'one' AS n ORDER BY 1", "texts is not drawn"),
     ("two names", "table", "SELECT 1 AS n, 2 AS n", "two columns have one name"),
     ("an American time", "table", "SELECT now() AS seen", "American"),
-    ("writes", "table", "UPDATE unit SET name = 'x'", "read-only"),
+    ("writes", "table", "UPDATE unit SET name = 'x'", "permission denied"),
     ("a macro nobody knows", "table", "SELECT $__nothing(x)", "unknown macro"),
 ]
 
