@@ -135,6 +135,16 @@ class Grafana:
         whole: Json | None = self._call("GET", f"/api/playlists/{found['uid']}")
         return whole
 
+    def publish(self, board: RawBoard) -> str:
+        """The address at which everybody sees this board without a login: Grafana strips the SQL there. Raises Misconfigured for one with choices."""
+        if board.get("templating", {}).get("list"):
+            raise Misconfigured(f"{board['uid']} has template variables, which public dashboards do not know", "publish another board")
+        path = f"/api/dashboards/uid/{board['uid']}/public-dashboards"
+        held = self._call("GET", path)
+        if held is None or not held.get("isEnabled"):
+            held = self._call("PATCH" if held else "POST", f"{path}/{held['uid']}" if held else path, {"isEnabled": True})
+        return f"{self._url}/public-dashboards/{held['accessToken']}"
+
     def diff(self, boards: Sequence[RawBoard], source: RawBoard) -> list[Change]:
         """Where Grafana differs from the files, with who changed it and when."""
         out: list[Change] = []

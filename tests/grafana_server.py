@@ -27,6 +27,7 @@ class State:
     boards: dict[str, Json] = field(default_factory=dict)
     sources: dict[str, Json] = field(default_factory=dict)
     playlists: dict[str, Json] = field(default_factory=dict)
+    public: dict[str, Json] = field(default_factory=dict)
     preferences: Json = field(default_factory=dict)
     provisioned: set[str] = field(default_factory=set)
     users: dict[str, tuple[str, bool]] = field(default_factory=lambda: {TOKEN: ("ioc", True), "glsa_of_a_viewer": ("viewer", False)})
@@ -111,6 +112,14 @@ def _boards(state: State, method: str, path: str, body: Json, who: str) -> tuple
     match (method, *path.removeprefix("/api/").strip("/").split("/")):
         case ("GET", "dashboards", "uid", uid):
             return (200, state.boards[uid]) if uid in state.boards else None
+        case ("GET", "dashboards", "uid", uid, "public-dashboards"):
+            return (200, state.public[uid]) if uid in state.public else None
+        case ("POST", "dashboards", "uid", uid, "public-dashboards"):
+            state.public[uid] = {"uid": f"p-{uid}", "accessToken": 32 * "a", **body}
+            return 200, state.public[uid]
+        case ("PATCH", "dashboards", "uid", uid, "public-dashboards", _):
+            state.public[uid].update(body)
+            return 200, state.public[uid]
         case ("POST", "dashboards", "db"):
             uid, held = body["dashboard"]["uid"], state.boards.get(body["dashboard"]["uid"])
             if uid in state.provisioned:

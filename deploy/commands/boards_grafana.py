@@ -30,7 +30,12 @@ def register(boards: typer.Typer) -> None:
     boards.command("open")(open_board)
 
 
-def push(url: Url = None, directory: Directory = None, as_json: Json = False) -> None:
+def push(
+    url: Url = None,
+    directory: Directory = None,
+    public: Annotated[list[str] | None, typer.Option(help="A board that lobby screens may see without a login.", metavar="UID")] = None,
+    as_json: Json = False,
+) -> None:
     """Bring folder, datasource (as the reader role), boards, home board and playlist to a running Grafana. Safe to repeat."""
     from grafana import build
 
@@ -46,7 +51,12 @@ def push(url: Url = None, directory: Directory = None, as_json: Json = False) ->
 
     with _grafana(chosen, url) as found:
         found.push([board for _, board in raw], _source(chosen), told)
-    console.result({"ok": True, "boards": len(raw), "steps": steps}, as_json, lambda: console.say(f"{len(raw)} boards are there"))
+        addresses = {board["uid"]: found.publish(board) for _, board in raw if board["uid"] in (public or ())}
+    for uid, address in addresses.items():
+        console.say(f"everybody sees {uid} at {address}")
+    console.result(
+        {"ok": True, "boards": len(raw), "steps": steps, "public": addresses}, as_json, lambda: console.say(f"{len(raw)} boards are there")
+    )
 
 
 def diff(

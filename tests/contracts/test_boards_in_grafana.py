@@ -98,6 +98,17 @@ def test_a_datasource_of_grafanas_own_files_is_left_as_it_is(state: State, found
     assert any("left as it is" in step for step in steps)
 
 
+def test_a_board_for_the_lobby_gets_one_address_that_stays(state: State, found: Grafana) -> None:
+    by_uid = {board["uid"]: board for board in BOARDS}
+    address = found.publish(by_uid["ioc-overview"])
+    assert address.endswith("/public-dashboards/" + 32 * "a")
+    state.public["ioc-overview"]["isEnabled"] = False
+    assert found.publish(by_uid["ioc-overview"]) == address
+    assert state.public["ioc-overview"]["isEnabled"] is True
+    with pytest.raises(Misconfigured, match="template variables"):
+        found.publish(by_uid["ioc-hospital"])
+
+
 def test_a_grafana_that_is_away_or_refuses(url: str) -> None:
     with Grafana(url, "glsa_of_a_viewer") as viewer, pytest.raises(Misconfigured, match="refuses"):
         viewer.push(BOARDS, SOURCE, lambda step: None)
