@@ -152,6 +152,11 @@ def trend(glass: Glass, figure: Figure, where: str = "") -> Panel:
     return finish(panel, department=glass.name, figure=figure.name, form="day")
 
 
+def looking_back(panel: Panel, over: str) -> Panel:
+    """The panel with a range of its own in Grafana (`30d`, up to now): its axis would else be the board's, which is a day."""
+    return {**panel, "timeFrom": over, "hideTimeOverride": True}
+
+
 def days(glass: Glass, figure: Figure, count: int = 30, where: str = "") -> Panel:
     """The figure of each of the last days, as bars."""
     panel = (
@@ -168,7 +173,7 @@ def days(glass: Glass, figure: Figure, count: int = 30, where: str = "") -> Pane
         .legend(common.VizLegendOptions().show_legend(False).display_mode(common_model.LegendDisplayMode.HIDDEN))
         .with_target(Query(sql.day_by_day(glass, figure, count, where)))
     )
-    return finish(panel, department=glass.name, figure=figure.name, form="days")
+    return looking_back(finish(panel, department=glass.name, figure=figure.name, form="days"), f"{count}d")
 
 
 def ranking(glass: Glass, figure: Figure, most: int = 8) -> Panel:

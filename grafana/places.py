@@ -6,7 +6,8 @@ from grafana.layout import SOURCE, Board, Panel, Query, widths
 from streams.figures import Figure, Glass, Sum
 
 PERIODS = (("hôm nay", "now/d", "now/d"), ("hôm qua", "now-1d/d", "now-1d/d"), ("hôm kia", "now-2d/d", "now-2d/d"))
-_BASE = {"type": "geojson", "name": "nền", "config": {"src": "public/maps/countries.geojson", "rules": [], "style": {"opacity": 0}}}
+_UNSEEN = {"color": {"fixed": "transparent"}, "opacity": 0, "lineWidth": 0}
+_BASE = {"type": "geojson", "name": "nền", "config": {"src": "public/maps/countries.geojson", "rules": [], "style": _UNSEEN}}
 """The map below: one of the files that come with Grafana, so that nobody outside is asked."""
 
 

@@ -1,7 +1,7 @@
 """The data-quality panels, from the ledger and the freshness of sources: đúng, đủ, sạch, sống, and each source's state."""
 # ruff: noqa: S608 - the text is made of our own declarations only; viewers send ids, never SQL
 
-from grafana.board import ACCENT, SHADES, UNKNOWN, WATCH, color, columns, finish, listing
+from grafana.board import ACCENT, SHADES, UNKNOWN, WATCH, color, columns, finish, listing, looking_back
 from grafana.layout import Board, Panel, Query, widths
 from grafana.sdk import common, common_model, stat, statetimeline, timeseries
 from grafana.sql import FROM, TO, ZONE, named, quoted
@@ -155,7 +155,7 @@ def hours(glasses: tuple[Glass, ...]) -> Panel:
     )
     made = finish(panel, form="hours")
     made["fieldConfig"]["defaults"]["mappings"] = _STATES
-    return made
+    return looking_back(made, "24h")
 
 
 def by_day(glasses: tuple[Glass, ...], of: str) -> str:
@@ -165,7 +165,7 @@ def by_day(glasses: tuple[Glass, ...], of: str) -> str:
         for d in glasses
     )
     return f"""SELECT date_trunc('day', hour, '{ZONE}') AS time, {each}
-FROM ledger WHERE hour BETWEEN {FROM} - interval '29 days' AND {TO} GROUP BY 1 ORDER BY 1"""
+FROM ledger WHERE hour BETWEEN {TO} - interval '30 days' AND {TO} GROUP BY 1 ORDER BY 1"""
 
 
 def shares(glasses: tuple[Glass, ...], of: str, title: str) -> Panel:
@@ -183,7 +183,7 @@ def shares(glasses: tuple[Glass, ...], of: str, title: str) -> Panel:
         .with_target(Query(by_day(glasses, of)))
     )
     shades = {glass.short: {"color": {"mode": "fixed", "fixedColor": SHADES[i % len(SHADES)]}} for i, glass in enumerate(glasses)}
-    return finish(columns(panel, shades), form="lines")
+    return looking_back(finish(columns(panel, shades), form="lines"), "30d")
 
 
 def board(glasses: tuple[Glass, ...]) -> Board:

@@ -116,6 +116,8 @@ class Panel(_Strict):
     repeat: str | None = None
     maxDataPoints: int | None = None
     interval: str | None = None
+    timeFrom: str | None = None
+    hideTimeOverride: bool = False
     collapsed: bool = False
     panels: list[Any] = []
 
