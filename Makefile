@@ -4,7 +4,7 @@ SEED   ?= 1
 RATE   ?= 200
 FAULTS ?= 20
 
-.PHONY: help setup demo test lint bench chaos lock
+.PHONY: help setup demo test lint bench chaos pictures lock
 .SILENT:
 
 help:
@@ -14,6 +14,7 @@ help:
 	  'make lint    ruff and mypy' \
 	  'make bench   the measured table, into bench.json' \
 	  'make chaos   faults on a running system (FAULTS=20 SEED=1)' \
+	  'make pictures  every board, dark and light, into pictures/' \
 	  'make setup   only the environment' \
 	  'make lock    pin requirements.lock anew'
 
@@ -44,6 +45,11 @@ chaos:
 	$(PYTHON) deploy/bootstrap.py --browser
 	echo 'chaos: $(FAULTS) faults on a running system, seed $(SEED)' >&2
 	.venv/bin/python -m tests.chaos.run --faults $(FAULTS) --seed $(SEED)
+
+pictures:
+	$(PYTHON) deploy/bootstrap.py --browser
+	echo 'pictures: every board, dark and light, into pictures/' >&2
+	.venv/bin/python -m tests.pictures $(ARGS)
 
 lock: setup
 	.venv/bin/uv pip compile pyproject.toml deploy/lock.in --extra dev --extra java --extra node --universal --python-version 3.11 \

@@ -19,7 +19,7 @@ from generate_series(date_trunc('day', now(), 'Asia/Ho_Chi_Minh') - interval '7 
 
 _FIGURES = {
     "einvoice": ("commune", "n * 3, n, n - n / 40, n / 60, n / 90, n / 200, n / 300, n * 1830000, n * 166000", 900),
-    "telehealth": ("hospital", "n, n - n / 9, n / 12, n * 1260, n / 7", 24),
+    "telehealth": ("hospital", "n, n * 9 / 10, n / 12, n * 1260, n / 7", 24),
     "payment": ("hospital", "n, n * 412500, n / 50, n / 70, n / 90", 90),
 }
 
@@ -42,7 +42,7 @@ def _department(connection: psycopg.Connection[tuple[object, ...]], department: 
     connection.execute(
         f"""insert into {department}_1m
         select minute, minute + interval '1 minute', code, 'thường', {measures} from (
-          select minute, code, floor({size} * {_HOURS} * (0.85 + 0.3 * random()) * share)::bigint as n
+          select minute, code, floor({size} * {_HOURS} * (0.7 + 0.6 * random()) * share)::bigint as n
           from ({_SLOTS}) as slot, (
             select code, power(row_number() over (order by md5(code)), -0.8) / 4 as share from unit where kind = %s
           ) as place
@@ -88,5 +88,5 @@ def _heard(connection: psycopg.Connection[tuple[object, ...]]) -> None:
             """insert into ledger select %s, %s, hour, n + n / 20 + n / 50 + n / 400, n, n / 20, n / 50, 0, n / 400
             from (select hour, (1000 + 4000 * random())::bigint as n
               from generate_series(date_trunc('hour', now()) - interval '7 days', now(), interval '1 hour') as hour) as counted""",
-            [source, department],
+            [department, source],
         )

@@ -166,7 +166,9 @@ class _Pages:
         return FileResponse(assets.STATIC / "index.html", headers={"cache-control": "no-cache"})
 
     async def boards(self, request: Request) -> Response:
-        return _json([{"uid": board.uid, "title": board.title, "tags": board.public["tags"]} for board in self._boards.values()])
+        """Every board; `below` are those people come to from another one, since they ask for a choice."""
+        found = [(board, bool(board.variables)) for board in self._boards.values()]
+        return _json([{"uid": board.uid, "title": board.title, "tags": board.public["tags"], "below": below} for board, below in found])
 
     def _board(self, request: Request) -> Board:
         uid = request.path_params.get("uid") or request.query_params.get("board", "")

@@ -200,17 +200,22 @@ class Hub:
             self._viewers.discard(viewer)
             metrics.WALL_VIEWERS.labels(viewer.view.uid).dec()
 
+    @property
+    def views(self) -> int:
+        """How many views are kept, never more than MOST_VIEWS."""
+        return len(self._read_at)
+
     def _room(self, view: View) -> None:
-        """Room for one more view: the one read longest ago that nobody looks at is forgotten. Raises Retry when every view has its screen."""
-        if view in self._read_at or len(self._read_at) < MOST_VIEWS:
+        """Room for one more view: those that nobody looks at are forgotten, longest ago first. Raises Retry when every view has its screen."""
+        if view in self._read_at:
             return
         watched = {viewer.view for viewer in self._viewers}
-        idle = sorted((at, n) for n, (held, at) in enumerate(self._read_at.items()) if held not in watched)
-        if not idle:
-            raise Retry("too many different views are open", "choose one that another screen shows, or try again later", 10)
-        oldest = [*self._read_at][idle[0][1]]
-        del self._read_at[oldest]
-        self._shown.pop(oldest, None)
+        idle = sorted((held for held in self._read_at if held not in watched), key=self._read_at.__getitem__)
+        while len(self._read_at) >= MOST_VIEWS:
+            if not idle:
+                raise Retry("too many different views are open", "choose one that another screen shows, or try again later", 10)
+            del self._read_at[idle[0]]
+            self._shown.pop(idle.pop(0), None)
 
     def close(self) -> None:
         """End every stream; screens reconnect by themselves."""

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: the measured table. `python -m tests.bench identity`: what it costs to know every id for ever."""
+"""`python -m tests.bench`: the measured table. `identity`: what it costs to know every id for ever. `paint`: how soon the wall shows something."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from deploy import console
-from tests.bench import figures, identity, limits, ours, peers
+from tests.bench import figures, identity, limits, ours, paint, peers
 from tests.bench.figures import Figure, median, ratio
 from tests.bench.stage import Stage, stage
 
@@ -48,6 +48,7 @@ def bench(
 
 
 app.command("identity")(identity.main)
+app.command("paint")(paint.main)
 
 
 def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:

@@ -1,5 +1,6 @@
 // Addresses of the wall: what is kept from page to page, Grafana's variables in texts, and data links that stay in this house.
 
+import { shortName } from "./format.js";
 import { config } from "./frames.js";
 
 const KEPT = ["theme", "kiosk", "at"];
@@ -10,7 +11,7 @@ const period = { from: "", to: "" };
 /** What the server says was chosen; texts and links are filled in with it. */
 export function settle(board) {
   for (const { name, current, options } of board.variables) {
-    chosen.set(name, { value: current, text: options.find((option) => option.value === current)?.text ?? "" });
+    chosen.set(name, { value: current, text: shortName(options.find((option) => option.value === current)?.text ?? "") });
   }
   period.from = board.from;
   period.to = board.to;
@@ -35,6 +36,12 @@ export function question() {
   const asked = new URLSearchParams();
   for (const [name, value] of here) if (name.startsWith("var-") || name === "from" || name === "to" || name === "at") asked.set(name, value);
   return asked;
+}
+
+/** What the board is called here: by what was chosen on it, unless its title says that itself. */
+export function called(title) {
+  const texts = [...chosen.values()].map(({ text }) => text).filter(Boolean);
+  return title.includes("$") || !texts.length ? (fill(title) ?? title) : texts.join(", ");
 }
 
 /** The text with `$name`, `${name}`, `${name:text}` and what the row knows; null when something in it is unknown. */
@@ -66,8 +73,8 @@ function lookUp(written, row) {
 }
 
 /** Where a click on this field's value leads, {href, title}, by its first data link; null when there is none, or when it leads out of this house. */
-export function leads(panel, name, row = {}) {
-  const link = config(panel, name).links?.[0];
+export function leads(panel, name, row = {}, ref = null) {
+  const link = config(panel, name, ref).links?.[0];
   return link ? within(link, { ...row, __field: name }) : null;
 }
 

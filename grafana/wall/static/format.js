@@ -44,7 +44,8 @@ export function dayMonth(ms) {
   return `${p.day}/${p.month}`;
 }
 
-const DAY = 86_400_000, EAST = 7 * 3_600_000; // the zone has had no daylight saving since 1975
+const DAY = 86_400_000;
+export const EAST = 7 * 3_600_000; // the zone has had no daylight saving since 1975
 
 /** Vietnamese day number, so that two instants can be told apart by day. */
 export function dayOf(ms) {

@@ -8,19 +8,25 @@ export function look(color) {
   return LOOKS[color] ?? FAMILIES.find(([family]) => family.test(color ?? ""))?.[1] ?? "accent";
 }
 
-/** Field options with the overrides by name and by regular expression that match `name`. `custom` holds the custom ones. */
-export function config(panel, name) {
+/** Field options with the overrides by name, by regular expression and by query that match. `custom` holds the custom ones. */
+export function config(panel, name, ref = null) {
   const { defaults = {}, overrides = [] } = panel.fieldConfig ?? {};
   const found = { ...defaults, custom: { ...defaults.custom } };
   for (const { matcher, properties } of overrides) {
-    const hit = matcher.id === "byName" ? matcher.options === name : matcher.id === "byRegexp" && pattern(matcher.options).test(name);
-    if (!hit) continue;
+    if (!hits(matcher, name, ref)) continue;
     for (const { id, value } of properties) {
       if (id.startsWith("custom.")) found.custom[id.slice(7)] = value;
       else found[id] = value;
     }
   }
   return found;
+}
+
+function hits({ id, options }, name, ref) {
+  if (id === "byName") return options === name;
+  if (id === "byNames") return options.names?.includes(name);
+  if (id === "byFrameRefID") return options === ref;
+  return id === "byRegexp" && pattern(options).test(name);
 }
 
 function pattern(text) {

@@ -13,18 +13,21 @@ export function pickers(box, board) {
   box.hidden = !made.length;
 }
 
-function picker(label, options, current) {
+function picker(name, label, options, current) {
   const select = el("select", "", ...options.map(({ value, text }) => {
     const option = el("option", "", text);
     option.value = value;
     return option;
   }));
   select.value = current;
-  return { select, field: el("label", "", el("span", "", label), select) };
+  select.id = `choose-${name}`;
+  const words = el("label", "", label);
+  words.htmlFor = select.id;
+  return { select, field: el("span", "choice", words, select) };
 }
 
 function variablePicker({ name, label, options, current }) {
-  const { select, field } = picker(label, options, current);
+  const { select, field } = picker(name, label, options, current);
   select.addEventListener("change", () => location.assign(changed({ [`var-${name}`]: select.value })));
   return field;
 }
@@ -32,7 +35,7 @@ function variablePicker({ name, label, options, current }) {
 function periodPicker(board) {
   const known = board.periods.find((each) => each.from === board.from && each.to === board.to);
   const options = [...board.periods.map((each, i) => ({ value: String(i), text: each.text })), { value: OWN, text: "tự chọn" }];
-  const { select, field } = picker("Thời gian", options, known ? String(board.periods.indexOf(known)) : OWN);
+  const { select, field } = picker("period", "Thời gian", options, known ? String(board.periods.indexOf(known)) : OWN);
   const days = el("span", "days", day("từ ngày", board.from), day("đến ngày", board.to));
   days.hidden = Boolean(known);
   select.addEventListener("change", () => {

@@ -1,6 +1,6 @@
 // The wall: lays a board out on its grid, draws each wave, and keeps every tile honest by the second.
 
-import { address, fill, leads, question, settle, titleLink } from "./address.js";
+import { address, called, fill, leads, question, settle, titleLink } from "./address.js";
 import { digits, el } from "./dom.js";
 import { clock, date, moment, number, percent, weekday } from "./format.js";
 import { judge } from "./honest.js";
@@ -35,7 +35,7 @@ function get(id) {
 }
 
 function lay(board) {
-  const title = fill(board.title) ?? board.title;
+  const title = called(board.title);
   document.title = title;
   get("title").textContent = title;
   const rows = Math.max(...board.panels.map((panel) => panel.gridPos.y + panel.gridPos.h));
@@ -62,9 +62,10 @@ function lift(panel) {
   title.append(unit, words);
   title.title = panel.description ?? "";
   const body = el("div", "body");
-  const tile = el("section", `tile ${panel.type}${TALL.includes(panel.type) ? " tall" : ""}`, title, body);
+  const tile = el("section", TALL.includes(panel.type) ? "tile tall" : "tile", title, body);
   tile.setAttribute("aria-labelledby", title.id);
   tile.tabIndex = -1;
+  tile.dataset.type = panel.type;
   tile.style.gridArea = `${y + 1} / ${x + 1} / span ${h} / span ${w}`;
   const held = { panel: { ...panel, title: said }, tile, body, unit, foot: null, why: null };
   if (panel.options?.ioc?.department) {
@@ -170,7 +171,7 @@ async function menu() {
   const list = answer.ok ? await answer.json() : [];
   home = list.length ? `/d/${encodeURIComponent(list[0].uid)}` : "";
   get("boards").replaceChildren(
-    ...list.map((board) => {
+    ...list.filter((board) => !board.below || board.uid === uid).map((board) => {
       const link = el("a", "", board.tags[1] ?? board.title);
       link.href = address(`/d/${encodeURIComponent(board.uid)}`);
       if (board.uid === uid) link.setAttribute("aria-current", "page");

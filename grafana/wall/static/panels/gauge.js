@@ -18,7 +18,7 @@ export function gauge(body, panel, data) {
 }
 
 function one(field, panel) {
-  const options = config(panel, field.name);
+  const options = config(panel, field.name, field.ref);
   const value = reduce(field.values, panel.options?.reduceOptions?.calcs?.[0] ?? "lastNotNull");
   const { min = 0, max = 100 } = options;
   const share = (number) => Math.min(1, Math.max(0, (number - min) / (max - min)));

@@ -1,7 +1,7 @@
 // Rankings as bars, and tables; a row leads on where its board says so.
 
 import { leads } from "../address.js";
-import { digits, el } from "../dom.js";
+import { digits, el, fit } from "../dom.js";
 import { UNKNOWN, figure, number, scale, shortName, unitWord, words } from "../format.js";
 import { chosen, config, fields, hidden, look, lookOf, mapped, records, reduce } from "../frames.js";
 
@@ -40,18 +40,18 @@ export function ranking(body, panel, data) {
 }
 
 function ofRows(panel, data) {
-  const visible = fields(data).filter((field) => !hidden(config(panel, field.name)) && field.name !== "unit");
+  const visible = fields(data).filter((field) => !hidden(config(panel, field.name, field.ref)) && field.name !== "unit");
   const names = visible.find((field) => field.type === "string"), values = visible.find((field) => field.type === "number");
   if (!names || !values) return [];
-  const options = config(panel, values.name), rows = records(data.frames[0]);
-  return values.values.map((value, i) => ({ name: names.values[i] ?? UNKNOWN, value, options, target: leads(panel, values.name, { ...rows[i], __value: value }) }));
+  const options = config(panel, values.name, values.ref), rows = records(data.frames[0]);
+  return values.values.map((value, i) => ({ name: names.values[i] ?? UNKNOWN, value, options, target: leads(panel, values.name, { ...rows[i], __value: value }, values.ref) }));
 }
 
 function ofFields(panel, data) {
   const row = records(data.frames[0]).at(-1) ?? {};
-  return chosen(panel, data).filter((field) => !hidden(config(panel, field.name))).map((field) => {
-    const options = config(panel, field.name), value = reduce(field.values, panel.options?.reduceOptions?.calcs?.[0] ?? "lastNotNull");
-    return { name: options.displayName ?? field.name, value, options, target: leads(panel, field.name, { ...row, __value: value }) };
+  return chosen(panel, data).filter((field) => !hidden(config(panel, field.name, field.ref))).map((field) => {
+    const options = config(panel, field.name, field.ref), value = reduce(field.values, panel.options?.reduceOptions?.calcs?.[0] ?? "lastNotNull");
+    return { name: options.displayName ?? field.name, value, options, target: leads(panel, field.name, { ...row, __value: value }, field.ref) };
   });
 }
 
@@ -61,7 +61,7 @@ export function table(body, panel, data) {
     body.replaceChildren(el("div", "empty", "chưa có dòng nào"));
     return;
   }
-  const columns = frame.fields.map((field) => ({ field, options: config(panel, field.name) })).filter(({ options }) => !hidden(options));
+  const columns = frame.fields.map((field) => ({ field, options: config(panel, field.name, frame.ref) })).filter(({ options }) => !hidden(options));
   const head = el("tr", "", ...columns.map(({ field, options }) => {
     const made = el("th", numeric(field, options) ? "n" : "", options.displayName ?? field.name);
     made.scope = "col";
@@ -70,17 +70,31 @@ export function table(body, panel, data) {
   const inside = el("tbody", "", ...rows.map((row) => el("tr", "", ...columns.map((column) => cell(panel, column, row)))));
   const box = el("div", "table", el("table", "", el("thead", "", head), inside));
   body.replaceChildren(box);
-  cut(box, inside, rows.length, columns.length);
+  if (matchMedia("(max-width: 900px)").matches) scrolls(box, panel.title);
+  else cut(box, inside, rows.length);
 }
 
-/** Never half a row: what does not fit is counted. */
-function cut(box, inside, all, width) {
-  while (inside.rows.length > 1 && box.scrollHeight > box.clientHeight + 1) inside.lastElementChild.remove();
-  if (inside.rows.length === all) return;
-  inside.lastElementChild.remove();
-  const more = el("td", "more", `và ${all - inside.rows.length} dòng nữa`);
-  more.colSpan = width;
-  inside.append(el("tr", "", more));
+/** On a phone a table is moved sideways by finger or key. */
+function scrolls(box, title) {
+  if (box.scrollWidth <= box.clientWidth) return;
+  box.tabIndex = 0;
+  box.setAttribute("role", "region");
+  box.setAttribute("aria-label", title);
+}
+
+/** Never half a row or half a column: what does not fit is counted. The first and the last column stay. */
+function cut(box, inside, all) {
+  const lines = [...box.querySelectorAll("tr")], wide = () => box.scrollWidth > box.clientWidth + 1;
+  fit(box, 0.85);
+  let columns = 0;
+  for (; wide() && lines[0].cells.length > 2; columns++) for (const line of lines) line.cells[line.cells.length - 2].remove();
+  const high = () => box.scrollHeight > box.clientHeight + 1;
+  const more = el("td", "more", " ");
+  more.colSpan = lines[0].cells.length;
+  if (columns || high()) inside.append(el("tr", "", more));
+  while (inside.rows.length > 2 && high()) inside.rows[inside.rows.length - 2].remove();
+  const rows = all - inside.rows.length + 1;
+  more.textContent = `và ${[rows > 0 && more.isConnected ? `${rows} dòng` : "", columns ? `${columns} cột` : ""].filter(Boolean).join(", ")} nữa`;
 }
 
 function numeric(field, options) {

@@ -8,7 +8,7 @@ import { config, hidden, lookOf, records } from "../frames.js";
 
 const EARTH_KM = 111.32; // per degree of latitude
 const CODES = ["unit", "code", "mã"];
-const LOUD = 2;
+const LOUD = 2; // that many troubled places are named on the map; more would hide it
 const held = new WeakMap();
 let communes = null;
 
@@ -32,7 +32,7 @@ export function map(body, panel, data) {
   points.replaceChildren(...marks.map((mark) => point(mark, place, panel)));
   const loud = marks.filter((mark) => ["watch", "alarm"].includes(mark.look));
   for (const old of body.querySelectorAll(".callout")) old.remove();
-  for (const mark of loud.slice(0, LOUD)) tip.before(callout(mark, place, size));
+  if (loud.length <= LOUD) for (const mark of loud) tip.before(callout(mark, place, size));
   legend.replaceChildren(...key_(known, top, options, marks, cells.size > values.size));
   if (at !== null) [...points.children].find((each) => each.dataset.code === at)?.focus();
   rove(body);
@@ -45,11 +45,11 @@ function read(panel, data) {
   let options = {};
   for (const frame of data.frames) {
     const code = frame.fields.find((field) => CODES.includes(field.name))?.name;
-    const measure = frame.fields.find((field) => field.type === "number" && !["latitude", "longitude"].includes(field.name) && !hidden(config(panel, field.name)))?.name;
-    const label = frame.fields.find((field) => field.type === "string" && field.name !== code && !hidden(config(panel, field.name)))?.name;
+    const measure = frame.fields.find((field) => field.type === "number" && !["latitude", "longitude"].includes(field.name) && !hidden(config(panel, field.name, frame.ref)))?.name;
+    const label = frame.fields.find((field) => field.type === "string" && field.name !== code && !hidden(config(panel, field.name, frame.ref)))?.name;
     for (const row of records(frame)) {
       const value = measure ? row[measure] : null;
-      const found = { code: row[code], name: row[label], value, options: config(panel, measure ?? ""), target: leads(panel, measure ?? label ?? "", { ...row, __value: value }) };
+      const found = { code: row[code], name: row[label], value, options: config(panel, measure ?? "", frame.ref), target: leads(panel, measure ?? label ?? "", { ...row, __value: value }, frame.ref) };
       if (codes.has(row[code])) {
         values.set(row[code], found);
         options = found.options;
@@ -62,7 +62,7 @@ function read(panel, data) {
 }
 
 function draw(body, panel) {
-  const legend = el("div", "key"), box = el("div", "map"), tip = el("div", "tip");
+  const legend = el("div", "key"), box = el("div", "map"), tip = el("div", "hover");
   body.replaceChildren(box, legend);
   box.append(tip);
   tip.hidden = true;

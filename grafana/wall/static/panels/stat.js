@@ -18,7 +18,7 @@ export function stat(body, panel, data, now) {
 function one(body, panel, data, field, now) {
   const calc = panel.options.reduceOptions.calcs[0];
   const value = field ? reduce(field.values, calc) : null;
-  const options = config(panel, field?.name ?? "");
+  const options = config(panel, field?.name ?? "", field?.ref);
   const said = figure(value, options);
   const big = el("div", "big", el("b", "", said.text.slice(0, 1), digits(said.text.slice(1))), el("span", "word", said.word));
   big.dataset.look = value === null ? "unknown" : lookOf(value, options);
@@ -99,11 +99,11 @@ function several(body, panel, data, shown) {
   const grid = el("div", shown.length > 4 ? "several many" : shown.length < 3 ? "several few" : "several");
   grid.style.gridTemplateColumns = `repeat(${shown.length > 6 ? 3 : shown.length > 2 ? 2 : 1}, minmax(0, 1fr))`;
   const values = shown.map((field) => {
-    const options = config(panel, field.name);
+    const options = config(panel, field.name, field.ref);
     const value = reduce(field.values, panel.options.reduceOptions.calcs[0]);
     const said = figure(value, options);
     const top = el("div", "value", said.text.slice(0, 1), digits(said.text.slice(1)), el("span", "word", said.word));
-    const block = el("div", "", top, el("div", "name", linked(leads(panel, field.name, { __value: value }), options.displayName ?? field.name)));
+    const block = el("div", "", top, el("div", "name", linked(leads(panel, field.name, { __value: value }, field.ref), options.displayName ?? field.name)));
     block.dataset.look = value === null ? "unknown" : lookOf(value, options);
     grid.append(block);
     return top;

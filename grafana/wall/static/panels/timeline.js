@@ -1,28 +1,37 @@
 // State timeline: a row per series, a piece per state for as long as it lasts; a state is told by word and pattern, not by colour alone.
 
 import { el } from "../dom.js";
-import { dayMonth, minute, moment, words } from "../format.js";
+import { EAST, dayMonth, minute, moment, words } from "../format.js";
 import { config, fields, hidden, lookOf, mapped } from "../frames.js";
 
 export function timeline(body, panel, data, now) {
-  const rows = fields(data).filter((field) => field.times && !hidden(config(panel, field.name)));
+  const rows = fields(data).filter((field) => field.times && !hidden(config(panel, field.name, field.ref)));
   if (!rows.some((row) => row.values.some((value) => value !== null))) {
     body.replaceChildren(el("div", "empty", "chưa có trạng thái nào"));
     return;
   }
-  const end = Math.min(now, data.to), span = data.to - data.from;
-  const at = (time) => `${(100 * (Math.min(Math.max(time, data.from), data.to) - data.from)) / span}%`;
-  const list = el("ol", "states", ...rows.map((row) => line(row, panel, { at, end, now })));
-  body.replaceChildren(list, axis(data, at), legend(rows, panel));
+  const { from, to } = reach(rows, data);
+  const end = Math.min(now, to), scale = to - from;
+  const at = (time) => `${(100 * (Math.min(Math.max(time, from), to) - from)) / scale}%`;
+  const list = el("ol", "states", ...rows.map((row) => line(row, panel, { at, end, now })), axis(from, to, at));
+  body.replaceChildren(list, legend(rows, panel));
+}
+
+/** The board's period, or where the rows go beyond it, theirs. */
+function reach(rows, data) {
+  const times = rows.flatMap((row) => [row.times[0], row.times.at(-1)]);
+  if (Math.min(...times) >= data.from) return { from: data.from, to: data.to + 1 };
+  const step = rows[0].times.length > 1 ? rows[0].times.at(-1) - rows[0].times.at(-2) : 3_600_000;
+  return { from: Math.min(...times), to: Math.max(...times) + step };
 }
 
 function line(row, panel, { at, end, now }) {
-  const options = config(panel, row.name);
+  const options = config(panel, row.name, row.ref);
   const track = el("div", "track");
   const pieces = merged(row, end);
   for (const { value, from, to } of pieces) {
     const said = words(value, options);
-    const piece = el("span", "piece", el("span", "", said));
+    const piece = el("span", "piece", el("span", "", panel.options?.showValue === "never" ? "" : said));
     piece.dataset.look = lookOf(value, options);
     piece.style.left = at(from);
     piece.style.width = `calc(${at(to)} - ${at(from)})`;
@@ -50,15 +59,15 @@ function merged({ times, values }, end) {
   return found;
 }
 
-function axis(data, at) {
-  const parts = data.to - data.from > 2 * 86_400_000 ? 6 : 8;
-  const marks = Array.from({ length: parts + 1 }, (_, i) => {
-    const time = data.from + ((data.to + 1 - data.from) * i) / parts;
-    const mark = el("span", "", parts === 6 ? dayMonth(time) : i === parts ? "24h" : `${Number(minute(time).slice(0, 2))}h`);
+function axis(from, to, at) {
+  const days = (to - from) / 86_400_000, step = days > 2 ? 86_400_000 * Math.ceil(days / 8) : 10_800_000;
+  const marks = [];
+  for (let time = Math.ceil((from + EAST) / step) * step - EAST; time <= to; time += step) {
+    const mark = el("span", time === to ? "end" : "", days > 2 ? dayMonth(time) : time === to ? "24h" : `${Number(minute(time).slice(0, 2))}h`);
     mark.style.left = at(time);
-    return mark;
-  });
-  const axis = el("div", "hours", ...marks);
+    marks.push(mark);
+  }
+  const axis = el("li", "hours", el("span"), el("div", "track", ...marks));
   axis.setAttribute("aria-hidden", "true");
   return axis;
 }
@@ -66,7 +75,7 @@ function axis(data, at) {
 function legend(rows, panel) {
   const known = new Map();
   for (const row of rows) {
-    const options = config(panel, row.name);
+    const options = config(panel, row.name, row.ref);
     for (const value of row.values) if (value !== null && (mapped(value, options) || typeof value === "string")) known.set(words(value, options), lookOf(value, options));
   }
   return el("p", "legend", ...[...known].map(([said, found]) => {

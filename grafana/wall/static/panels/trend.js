@@ -8,7 +8,7 @@ import { ceiling, config, fields, hidden, look, settled } from "../frames.js";
 const made = new WeakMap();
 
 export function trend(body, panel, data, now) {
-  const shown = fields(data).filter((field) => field.type === "number" && field.times && !hidden(config(panel, field.name)));
+  const shown = fields(data).filter((field) => field.type === "number" && field.times && !hidden(config(panel, field.name, field.ref)));
   const known = shown.some((field) => field.values.some((value) => value !== null));
   if (!known) {
     forget(body);
@@ -19,10 +19,12 @@ export function trend(body, panel, data, now) {
   const { unit: said = "none" } = config(panel, shown[0].name);
   const unit = { ...scale(largest, unitWord(said)), said: unitWord(said) || ["none", "short", "locale"].includes(said) ? null : said };
   if (unit.said) Object.assign(unit, { by: 1, word: "" });
-  const columns = [shown[0].times.map((time) => time / 1000), ...shown.map((field) => (panel.options.ioc?.form === "day" ? settled(field.values, field.times, now) : field.values))];
+  const columns = [shown[0].times.map((time) => time / 1000), ...shown.map((field) => (panel.options?.ioc?.form === "day" ? settled(field.values, field.times, now) : field.values))];
   const chart = made.get(body);
   const key = [body.clientWidth, body.clientHeight, document.documentElement.dataset.theme, unit.by, shown.map((f) => f.name)].join("|");
-  const range = panel.options.ioc?.form === "day" ? [data.from / 1000, (data.to + 1) / 1000] : null;
+  const bars = config(panel, shown[0].name).custom.drawStyle === "bars";
+  const within = shown[0].times[0] >= data.from && shown[0].times.at(-1) <= data.to;
+  const range = bars || !within ? null : [data.from / 1000, (data.to + 1) / 1000];
   if (chart?.key === key) {
     chart.range.value = range;
     chart.plot.setData(columns);
@@ -43,7 +45,7 @@ export function trend(body, panel, data, now) {
 function tell(body, panel, field, now) {
   const last = field.values.findLastIndex((value) => value !== null);
   const peak = field.values.reduce((best, value, i) => (value !== null && (best < 0 || value > field.values[best]) ? i : best), -1);
-  const said = (i) => `${words(field.values[i], config(panel, field.name))} lúc ${moment(field.times[i], now)}`;
+  const said = (i) => `${words(field.values[i], config(panel, field.name, field.ref))} lúc ${moment(field.times[i], now)}`;
   const sentence = last < 0 ? "chưa có số liệu" : `mới nhất ${said(last)}, cao nhất ${said(peak)}`;
   body.querySelector(".chart")?.setAttribute("aria-label", `${panel.title}: ${sentence}`);
 }
@@ -51,7 +53,7 @@ function tell(body, panel, field, now) {
 function legend(panel, shown) {
   if (shown.length < 2 || panel.options?.legend?.showLegend === false) return [];
   return [el("p", "legend", ...shown.map((field, i) => {
-    const mark = el("span", "line", config(panel, field.name).displayName ?? field.name);
+    const mark = el("span", "line", config(panel, field.name, field.ref).displayName ?? field.name);
     mark.style.setProperty("--line-colour", colour(panel, field, i));
     return mark;
   }))];
@@ -59,7 +61,7 @@ function legend(panel, shown) {
 
 /** A series' colour: the board's own, else the next of the palette. */
 function colour(panel, field, i) {
-  const { color } = config(panel, field.name);
+  const { color } = config(panel, field.name, field.ref);
   return variable(color?.mode === "fixed" && color.fixedColor ? `--${look(color.fixedColor)}` : `--series-${(i % 6) + 1}`);
 }
 
@@ -83,7 +85,7 @@ function options(panel, shown, box, unit, range) {
     scales: { x: { time: true, range: (_, low, high) => range.value ?? (bars ? [low - 43_200, high + 43_200] : [low, high]) }, y: { range: (plot, low, high) => [Math.min(0, low), high > 0 ? top(plot) * 1.06 : 1] } },
     axes: [
       { stroke: faint, font, size: 2.1 * rem, gap: 0.5 * rem, ticks: { show: false }, grid: { stroke: line, width: 1, show: !bars }, splits: bars ? undefined : hours(range), values: (_, times) => times.map((time) => label(time * 1000, bars, range)) },
-      { stroke: faint, font, size: 3.9 * rem, gap: 0.5 * rem, ticks: { show: false }, grid: { stroke: line, width: 1 }, space: 4.2 * rem, values: (_, values) => values.map((value) => (unit.said ? words(value, { ...config(panel, shown[0].name), decimals: undefined }) : number(value / unit.by, small(values, unit)))) },
+      { stroke: faint, font, size: (_, values) => Math.max(2.2, 1 + 0.56 * Math.max(...(values ?? [""]).map((value) => value.length))) * rem, gap: 0.5 * rem, ticks: { show: false }, grid: { stroke: line, width: 1 }, space: 4.2 * rem, values: (_, values) => values.map((value) => (unit.said ? words(value, { ...config(panel, shown[0].name), decimals: undefined }) : number(value / unit.by, small(values, unit)))) },
     ],
     series: [{}, ...shown.map((field, i) => series(panel, field, i, rem))],
     hooks: { draw: bars ? [] : [(plot) => limits(plot, panel, shown[0], rem), (plot) => tip(plot, rem, colour(panel, shown[0], 0)), (plot) => beyond(plot, rem, font)] },
@@ -112,16 +114,17 @@ function small(values, unit) {
   return values.length > 1 && (values[1] - values[0]) / unit.by < 1 ? 1 : 0;
 }
 
-/** Every three hours over a day, uPlot's own choice otherwise. */
+/** Every three hours over a day, whole days over more; uPlot's own choice where there is no range. */
 function hours(range) {
   return (plot, _, low, high) => {
-    if (!range.value || high - low > 2 * 86_400) return Array.from({ length: 7 }, (_, i) => low + ((high - low) * i) / 6);
-    return Array.from({ length: 9 }, (_, i) => low + i * 10_800);
+    const days = Math.round((high - low) / 86_400);
+    const step = !range.value || days > 2 ? 86_400 * Math.max(1, Math.ceil(days / 10)) : 10_800 * Math.max(1, days);
+    return Array.from({ length: Math.floor((high - low + 1) / step) + 1 }, (_, i) => low + i * step);
   };
 }
 
 function label(ms, bars, range) {
-  if (bars || !range.value) return dayMonth(ms);
+  if (bars || !range.value || range.value[1] - range.value[0] > 2.1 * 86_400) return dayMonth(ms);
   const said = minute(ms);
   if (said === "00:00") return ms / 1000 >= range.value[1] - 1 ? "24h" : "0h";
   return said.endsWith(":00") ? `${Number(said.slice(0, 2))}h` : said;
@@ -129,7 +132,7 @@ function label(ms, bars, range) {
 
 /** Thresholds as dashed lines, where the board asks for them. */
 function limits(plot, panel, field, rem) {
-  const { custom, thresholds } = config(panel, field.name);
+  const { custom, thresholds } = config(panel, field.name, field.ref);
   if (!/line|dashed/.test(custom.thresholdsStyle?.mode ?? "")) return;
   const { ctx, bbox } = plot;
   for (const { value, color } of thresholds?.steps ?? []) {
@@ -148,7 +151,7 @@ function limits(plot, panel, field, rem) {
 }
 
 function series(panel, field, i, rem) {
-  const { custom } = config(panel, field.name);
+  const { custom } = config(panel, field.name, field.ref);
   const stroke = colour(panel, field, i);
   const fill = custom.fillOpacity ? `${stroke}${Math.round(custom.fillOpacity * 2.55).toString(16).padStart(2, "0")}` : undefined;
   if (custom.drawStyle === "bars") return { stroke, fill: stroke, width: 0, paths: uPlot.paths.bars({ size: [0.68, 4 * rem], radius: 0.12 }), points: { show: false } };

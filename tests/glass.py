@@ -1,0 +1,77 @@
+"""A wall to look at in tests: our boards and those of tests/boards over a lively space, in a thread, and a chromium to see it with."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from deploy.embedded import chromium
+from deploy.embedded.places import silent
+from deploy.embedded.processes import free_port
+from grafana.wall.app import Wall, build
+from grafana.wall.hub import Hub
+from grafana.wall.library import BOARDS
+from sinks import migrations, roles
+from streams.settings import Settings
+from tests import lively
+from tests.eventually import eventually
+
+OWN = Path(__file__).parent / "boards"
+_STANDS = "document.fonts.status === 'loaded' && (!document.querySelector('[data-type=geomap]') || !!document.querySelector('.cell'))"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+
+
+class Served:
+    """A wall that runs: its address, and its hub."""
+
+    def __init__(self, url: str, hub: Hub) -> None:
+        self.url = url
+        self.hub = hub
+
+
+@contextmanager
+def served(dsn: str, settings: Settings, folder: Path, boards: Path = BOARDS) -> Iterator[Served]:
+    """The wall over `settings.space`, filled first; without Kafka. folder: where its boards are put together."""
+    lively.fill(dsn, settings)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(boards, folder, dirs_exist_ok=True)
+    shutil.copytree(OWN, folder, dirs_exist_ok=True)
+    app = build(Wall(reader_dsn=roles.reader_dsn(settings), schema=migrations.board(settings.space), boards=folder))
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        eventually(lambda: server.started)
+        yield Served(f"http://127.0.0.1:{port}", app.state.hub)
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """A chromium."""
+    expect.set_options(timeout=15_000)
+    with sync_playwright() as player:
+        found = player.chromium.launch(executable_path=chromium.ensure(silent), args=FLAGS)
+        yield found
+        found.close()
+
+
+def opened(page: Page, address: str) -> None:
+    """Go there and wait until figures, map and typeface stand."""
+    page.goto(address)
+    page.wait_for_selector("html[data-ready]", timeout=20_000)
+    eventually(lambda: page.evaluate(_STANDS), 20)

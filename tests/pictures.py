@@ -1,0 +1,60 @@
+"""`make pictures`: every board as it looks on a lively day, dark and light, on a wall, in 4K and on a phone, into pictures/."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from deploy import console
+from deploy.embedded import timescale
+from deploy.embedded.places import locked, silent
+from grafana.wall.library import BOARDS
+from streams.settings import Settings
+from tests.glass import Served, browser, opened, served
+
+SIZES = {"wall": (1920, 1080), "4k": (3840, 2160), "phone": (390, 844)}
+
+
+@contextmanager
+def lively_wall(state: Path, boards: Path = BOARDS) -> Iterator[Served]:
+    """A wall over a lively database of its own in `state`; both are ended afterwards."""
+    state = state.resolve()
+    state.mkdir(parents=True, exist_ok=True)
+    settings = Settings(state_dir=state)
+    with locked(state / "lock", 600, silent):
+        dsn = timescale.ensure(state, silent)
+        try:
+            external = settings.database.model_copy(update={"dsn": dsn})
+            with served(dsn, settings.model_copy(update={"database": external}), state / "boards", boards) as wall:
+                yield wall
+        finally:
+            timescale.stop(state)
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Where the pictures go.")] = Path("pictures"),
+    boards: Annotated[Path, typer.Option(help="Whose pictures.")] = BOARDS,
+    only: Annotated[str, typer.Option(help="Only boards whose uid holds this.")] = "",
+    sizes: Annotated[str, typer.Option(help="Which sizes.")] = ",".join(SIZES),
+    state: Annotated[Path, typer.Option(help="Where the database lies.")] = Path(".run/pictures"),
+) -> None:
+    """Take them."""
+    out.mkdir(parents=True, exist_ok=True)
+    with lively_wall(state, boards) as wall, browser() as found:
+        uids = [board["uid"] for board in httpx.get(f"{wall.url}/api/boards").json()]
+        for uid in [uid for uid in uids if only in uid]:
+            for size in sizes.split(","):
+                width, height = SIZES[size]
+                page = found.new_page(viewport={"width": width, "height": height})
+                for theme in ("dark", "light"):
+                    opened(page, f"{wall.url}/d/{uid}?theme={theme}")
+                    page.screenshot(path=out / f"{uid}-{size}-{theme}.png", full_page=size == "phone")
+                page.close()
+            console.say(f"{uid}: {out}/{uid}-*.png")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,274 @@
+"""What the wall draws and how people go through it: panel kinds, the map, choices, links, keys, and what axe-core says of it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from grafana.wall import assets, hub
+from grafana.wall.hub import Hub, Viewer
+from grafana.wall.library import View
+from streams.errors import Retry
+from streams.settings import Settings
+from tests import glass, lively
+from tests.glass import Served
+
+GALLERY = "/d/test-gallery"
+UIDS = ["test-gallery", *sorted(path.stem for path in glass.BOARDS.glob("*.json"))]
+SIZES = {"wall": (1920, 1080), "phone": (390, 844)}
+AXE = assets.MODULES / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def wall(settings: Settings, dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with glass.served(dsn, settings.model_copy(update={"space": "glass"}), tmp_path_factory.mktemp("boards")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def dsn(parts: Any) -> str:
+    return str(parts.dsn)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with glass.browser() as found:
+        yield found
+
+
+@contextmanager
+def shown(browser: Browser, wall: Served, path: str = GALLERY, size: tuple[int, int] = (1920, 1080)) -> Iterator[Page]:
+    """A page of the wall; fails when it reports an error or asks another host."""
+    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(wall.url) else None)
+    try:
+        glass.opened(page, wall.url + path)
+        yield page
+    finally:
+        page.close()
+    assert wrong == []
+
+
+def tile(page: Page, title: str) -> Any:
+    return page.locator(".tile", has=page.locator("h2", has_text=title)).first
+
+
+def test_every_kind_of_panel_is_drawn(browser: Browser, wall: Served) -> None:
+    with shown(browser, wall) as page:
+        gauge = tile(page, "Phiên hoàn thành")
+        expect(gauge.locator(".value")).to_have_text(re.compile(r"^[\d,]+ %$"))
+        expect(gauge.locator(".limit")).to_have_count(3)
+        states = tile(page, "Tín hiệu của nguồn")
+        expect(states.locator("li", has_text="bank-payos").locator(".piece")).to_have_count(2)
+        expect(states.locator("li", has_text="bank-payos").locator(".piece[data-look=alarm]")).to_have_text("mất tín hiệu")
+        expect(states.locator(".legend .mark")).to_have_count(3)
+        expect(tile(page, "Hóa đơn theo vùng").locator(".legend .line")).to_have_text(["phía bắc", "phía nam"])
+        expect(tile(page, "Bệnh viện hôm nay").locator("tbody tr")).not_to_have_count(0)
+        expect(tile(page, "Bệnh viện hôm nay").locator("th")).to_have_text(["bệnh viện", "phiên", "hoàn thành"])
+        expect(tile(page, "Đọc bảng này").locator("li")).to_have_count(2)
+        expect(tile(page, "Đọc bảng này").locator("h3")).to_have_text(re.compile("^BVĐK "))
+        expect(page.locator("[data-type=row] h2")).to_have_text("Chi tiết")
+
+
+def test_no_rules_is_not_said_to_be_no_alarm(browser: Browser, wall: Served) -> None:
+    with shown(browser, wall) as page:
+        expect(tile(page, "Cảnh báo")).to_contain_text("Chưa có quy tắc cảnh báo nào")
+        expect(tile(page, "Cảnh báo")).to_contain_text("không có nghĩa là mọi việc đều ổn")
+
+
+def test_the_map_has_a_cell_per_commune_and_tells_its_figure(browser: Browser, wall: Served) -> None:
+    with shown(browser, wall) as page:
+        map = tile(page, "Hóa đơn theo xã")
+        expect(map.locator(".cell")).to_have_count(166)
+        expect(map.locator(".point")).to_have_count(27)
+        named = map.locator(".cell[aria-label^='Xã Hiền Kiệt: ']")
+        expect(named).to_have_attribute("aria-label", re.compile(r": ([\d.]+ hóa đơn|chưa có số liệu)$"))
+        shares = map.locator(".cell").evaluate_all("cells => cells.map((cell) => parseFloat(cell.style.getPropertyValue('--share') || 0))")
+        assert max(shares) == 100, "the commune with most of it has the full colour"
+        assert len({round(share) for share in shares}) > 5
+        named.locator("path").hover()
+        expect(map.locator(".hover")).to_contain_text("Xã Hiền Kiệt")
+
+
+def test_a_hospital_without_a_signal_is_told_by_shape_and_word(browser: Browser, wall: Served) -> None:
+    with shown(browser, wall) as page:
+        silent = page.locator(f".point[data-code='{lively.SILENT}']")
+        expect(silent.locator(".ring")).to_have_count(1)
+        expect(silent).to_have_attribute("aria-label", "BVĐK huyện Thường Xuân: mất tín hiệu")
+
+
+def test_a_click_on_the_map_leads_to_the_hospital(browser: Browser, wall: Served) -> None:
+    with shown(browser, wall, f"{GALLERY}?theme=light") as page:
+        page.locator(f".point[data-code='{lively.SILENT}'] .dot").click()
+        expect(page.locator("h1")).to_have_text("Mọi loại ô: BVĐK huyện Thường Xuân")
+        assert f"var-unit={lively.SILENT}" in page.url
+        assert "theme=light" in page.url, "how it looks stays"
+
+
+def test_rows_of_rankings_and_tables_lead_on_and_never_out_of_the_house(browser: Browser, wall: Served) -> None:
+    with shown(browser, wall) as page:
+        link = tile(page, "nhiều phiên nhất").locator("li a").first
+        href = link.get_attribute("href") or ""
+        assert re.fullmatch(r"/d/test-gallery\?var-unit=380\d\d", href)
+        rows = tile(page, "Bệnh viện hôm nay").locator("tbody tr").first
+        expect(rows.locator("a")).to_have_count(1), "the link to example.com is no link here"
+        link.click()
+        expect(page.get_by_label("Bệnh viện", exact=True)).to_have_value(href[-5:])
+
+
+def test_a_choice_changes_the_figures_and_the_address(browser: Browser, wall: Served) -> None:
+    with shown(browser, wall) as page:
+        page.get_by_label("Bệnh viện", exact=True).select_option("38012")
+        page.wait_for_url("**var-unit=38012**")
+        expect(tile(page, "Phiên khám của BVĐK huyện Mường Lát").locator(".big")).to_have_text(re.compile(r"^\d+phiên$"))
+
+
+def test_another_period_can_be_chosen_where_the_board_offers_it(browser: Browser, wall: Served) -> None:
+    with shown(browser, wall) as page:
+        page.get_by_label("Thời gian").select_option(label="7 ngày")
+        page.wait_for_url("**from=now-6d**")
+        page.wait_for_selector("html[data-ready]")
+        expect(page.get_by_label("Thời gian").locator("option:checked")).to_have_text("7 ngày")
+        page.get_by_label("Thời gian").select_option(label="tự chọn")
+        page.get_by_label("từ ngày").fill("2026-11-01")
+        page.get_by_label("đến ngày").fill("2026-11-03")
+        page.get_by_label("đến ngày").dispatch_event("change")
+        page.wait_for_url("**from=2026-11-01T00%3A00&to=2026-11-03T23%3A59**")
+
+
+def test_an_address_that_asks_for_what_is_not_offered_says_so(browser: Browser, wall: Served) -> None:
+    page = browser.new_page()
+    page.goto(f"{wall.url}{GALLERY}?var-unit=nobody")
+    expect(page.locator("h1")).to_have_text("Không có lựa chọn này")
+    page.get_by_role("link", name="Xem bảng này").click()
+    expect(page.locator(".tile")).not_to_have_count(0)
+    page.close()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "board=test-gallery&var-unit=nobody",
+        "board=test-gallery&var-unit=38001'+OR+'1'='1",
+        "board=test-gallery&var-other=38001",
+        "board=test-gallery&unit=38001",
+        "board=test-gallery&from=now-900d&to=now",
+        "board=test-gallery&from=x",
+        "board=ioc-overview&from=now-7d&to=now",
+        "board=ioc-overview&var-unit=38001",
+    ],
+)
+def test_only_declared_choices_are_taken(wall: Served, asked: str) -> None:
+    answer = httpx.get(f"{wall.url}/api/live?{asked}", timeout=20)
+    assert answer.status_code == 400
+    assert "select" not in answer.text.lower()
+
+
+def test_choices_are_told_with_the_board(wall: Served) -> None:
+    board = httpx.get(f"{wall.url}/api/boards/test-gallery?var-unit=38012&from=now-6d/d", timeout=20).json()
+    (unit,) = board["variables"]
+    assert unit["name"] == "unit"
+    assert unit["label"] == "Bệnh viện"
+    assert unit["current"] == "38012"
+    assert len(unit["options"]) == 27
+    assert board["from"] == "now-6d/d"
+    assert "SELECT" not in str(board)
+
+
+def test_viewers_cannot_make_the_server_keep_views_without_end(wall: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "MOST_VIEWS", 4)
+    with httpx.Client(base_url=wall.url, timeout=20) as client:
+        for number in range(38001, 38013):
+            assert client.get(f"/api/boards/test-gallery/panels/3?var-unit={number}").status_code == 200
+            assert wall.hub.views <= 4
+
+
+def test_a_view_too_many_is_refused_while_every_other_has_its_screen(wall: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "MOST_VIEWS", 1)
+    full = Hub({}, None)  # type: ignore[arg-type]  # nothing is read here
+    view = View("a")
+    full._read_at[view] = 0.0
+    full._viewers.add(Viewer(view))
+    with pytest.raises(Retry, match="too many different views"):
+        full._room(View("b"))
+    full._viewers.clear()
+    full._room(View("b"))
+    assert full.views == 0
+
+
+def test_the_wall_can_be_gone_through_by_keyboard_alone(browser: Browser, wall: Served) -> None:
+    focused = "document.activeElement.closest('.tile')?.querySelector('h2').textContent ?? ''"
+    with shown(browser, wall) as page:
+        page.keyboard.press("ArrowRight")
+        assert "Hóa đơn theo xã" in page.evaluate(focused), "the first arrow goes to where the tab key would"
+        page.keyboard.press("ArrowRight")
+        assert "Tín hiệu" in page.evaluate(focused) or "hoàn thành" in page.evaluate(focused)
+        page.keyboard.press("ArrowLeft")
+        assert "Hóa đơn theo xã" in page.evaluate(focused)
+        page.keyboard.press("Enter")
+        before = page.evaluate("document.activeElement.dataset.name")
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("document.activeElement.dataset.name") != before, "on the map, arrows go from place to place"
+        expect(page.locator(".hover")).to_be_visible()
+        page.keyboard.press("Escape")
+        assert page.evaluate("document.activeElement.classList.contains('tile')")
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Phím tắt")).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        page.keyboard.press("Escape")
+        page.wait_for_url("**/d/ioc-overview")
+        page.wait_for_selector("html[data-ready]")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/d/ioc-einvoice")
+
+
+def test_only_changes_of_state_are_read_out(browser: Browser, wall: Served) -> None:
+    with shown(browser, wall, "/d/ioc-overview") as page:
+        expect(page.locator("[role=status]")).to_have_count(1)
+        expect(page.locator("[role=status]")).to_have_attribute("aria-live", "polite")
+        expect(page.locator("[role=status]")).not_to_be_empty()
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("uid", UIDS)
+def test_axe_finds_nothing_serious(browser: Browser, wall: Served, uid: str, theme: str, size: str) -> None:
+    with shown(browser, wall, f"/d/{uid}?theme={theme}", SIZES[size]) as page:
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = page.evaluate("axe.run({resultTypes: ['violations']})")
+        serious = [
+            (each["id"], node["html"][:200], node["failureSummary"][:300])
+            for each in found["violations"]
+            if each["impact"] in ("serious", "critical")
+            for node in each["nodes"]
+        ]
+        assert serious == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (1920, 1080), (3840, 2160)])
+@pytest.mark.parametrize("uid", UIDS)
+def test_head_and_tiles_stay_in_their_places(browser: Browser, wall: Served, uid: str, width: int, height: int) -> None:
+    with shown(browser, wall, f"/d/{uid}", (width, height)) as page:
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        clock = page.locator("#clock").bounding_box()
+        assert clock is not None
+        assert clock["x"] + clock["width"] <= width
+        out = page.evaluate(
+            "() => [...document.querySelectorAll('.big, .value, .foot, .gauge, .states, .key, .table')]"
+            ".filter((e) => e.scrollWidth > 1.01 * e.clientWidth + 1).map((e) => e.className + ': ' + e.textContent)"
+        )
+        assert out == []
+
+
+@pytest.mark.parametrize("uid", UIDS)
+def test_a_phone_is_never_scrolled_sideways(browser: Browser, wall: Served, uid: str) -> None:
+    with shown(browser, wall, f"/d/{uid}", SIZES["phone"]) as page:
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
