@@ -263,7 +263,7 @@ def test_head_and_tiles_stay_in_their_places(browser: Browser, wall: Served, uid
         assert clock["x"] + clock["width"] <= width
         out = page.evaluate(
             "() => [...document.querySelectorAll('.big, .value, .foot, .gauge, .states, .key, .table')]"
-            ".filter((e) => e.scrollWidth > 1.01 * e.clientWidth + 1).map((e) => e.className + ': ' + e.textContent)"
+            ".filter((e) => e.scrollWidth > 1.01 * e.clientWidth + 3).map((e) => e.className + ': ' + e.textContent)"
         )
         assert out == []
 

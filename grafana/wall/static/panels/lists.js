@@ -78,7 +78,7 @@ export function table(body, panel, data) {
 function scrolls(box, title) {
   if (box.scrollWidth <= box.clientWidth) return;
   box.tabIndex = 0;
-  box.setAttribute("role", "region");
+  box.setAttribute("role", "group");
   box.setAttribute("aria-label", title);
 }
 

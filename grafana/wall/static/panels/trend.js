@@ -80,7 +80,7 @@ function options(panel, shown, box, unit, range) {
     height: box.clientHeight,
     legend: { show: false },
     cursor: { show: false },
-    padding: [0.6 * rem, 0.9 * rem, 0, 0],
+    padding: [0.6 * rem, (range.value && range.value[1] - range.value[0] < 2.1 * 86_400 ? 0.9 : 1.5) * rem, 0, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), ZONE),
     scales: { x: { time: true, range: (_, low, high) => range.value ?? (bars ? [low - 43_200, high + 43_200] : [low, high]) }, y: { range: (plot, low, high) => [Math.min(0, low), high > 0 ? top(plot) * 1.06 : 1] } },
     axes: [
