@@ -20,7 +20,7 @@ def largest(glass: Glass) -> Panel:
     """The units with most of the figure that the department ranks by."""
     figure = glass.figure(glass.ranking)
     styles: dict[str, dict[str, object]] = {
-        figure.label: {"unit": unit(figure), "decimals": decimals(figure)},
+        figure.label: {"displayName": figure.topic, "unit": unit(figure), "decimals": decimals(figure)},
         "unit": {"custom.hidden": True},
     }
     return listing(f"{figure.topic}: {MOST} {glass.places} cao nhất", sql.by_unit(glass, figure, MOST), styles, department=glass.name)
