@@ -114,7 +114,9 @@ def month(glass: Glass, figure: Figure) -> Panel:
     """One figure of this month so far, with its days."""
     whole, each = Query(sql.month_so_far(glass, figure), "table"), Query(sql.this_month(glass, figure), ref="B")
     panel = _tile(glass, figure, f"{figure.topic} tháng này", "lastNotNull", figure.topic, whole, each)
-    return finish(panel, department=glass.name, figure=figure.name, form="month")
+    return finish(
+        panel, department=glass.name, figure=figure.name, form="month", good=figure.good, last_year=[sql.DAYS_OVER, sql.LAST_YEAR]
+    )
 
 
 def style(name: str, **values: object) -> tuple[str, list[model.DynamicConfigValue]]:

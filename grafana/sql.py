@@ -7,6 +7,8 @@ from streams.lives import GROWTH
 ZONE = "Asia/Ho_Chi_Minh"
 TODAY, YESTERDAY, LAST_WEEK, EVERY_DAY, HOURLY = "hôm nay", "hôm qua", "tuần trước", "mỗi ngày", "theo giờ"
 
+DAYS_OVER, LAST_YEAR = "các ngày đã qua", "cùng kỳ năm trước"
+
 FROM, TO = "$__timeFrom()::timestamptz", "$__timeTo()::timestamptz"
 DAY = f"({TO} AT TIME ZONE '{ZONE}')::date"
 CHOSEN = "${unit:sqlstring}"
@@ -94,11 +96,18 @@ GROUP BY 1 ORDER BY 1"""
 
 
 def month_so_far(glass: Glass, figure: Figure) -> str:
-    """One row, one column named after the figure's topic: the figure of this month up to today."""
+    """One row: the figure of this month up to today, named after its topic; of this month's days that are over, and of the same days
+    of last year (null where last year's month was not watched from its first day)."""
     if not isinstance(figure.measured, Sum):
         raise TypeError(f"{figure.name} does not add up over days")
-    return f"""SELECT {_sum(figure.measured)} AS {named(figure.topic)} FROM {glass.name}_1d
-WHERE day BETWEEN date_trunc('month', {DAY}::timestamp)::date AND {DAY}"""
+    days, total = f"{glass.name}_1d", _sum(figure.measured)
+    first = f"date_trunc('month', {DAY}::timestamp)::date"
+    year = "- interval '1 year'"
+    return f"""SELECT
+  (SELECT {total} FROM {days} WHERE day BETWEEN {first} AND {DAY}) AS {named(figure.topic)},
+  (SELECT {total} FROM {days} WHERE day >= {first} AND day < {DAY}) AS {named(DAYS_OVER)},
+  (SELECT {total} FROM {days} WHERE day >= {first} {year} AND day < {DAY} {year}
+    AND EXISTS (SELECT FROM {days} WHERE day <= {first} {year})) AS {named(LAST_YEAR)}"""
 
 
 def _percentile(measured: Percentile, column: str) -> str:

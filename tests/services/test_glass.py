@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -13,6 +15,7 @@ from grafana.wall import assets, hub
 from grafana.wall.hub import Hub, Viewer
 from grafana.wall.library import View
 from streams.errors import Retry
+from streams.event import VIETNAM
 from streams.settings import Settings
 from tests import glass, lively
 from tests.glass import Served
@@ -272,3 +275,20 @@ def test_head_and_tiles_stay_in_their_places(browser: Browser, wall: Served, uid
 def test_a_phone_is_never_scrolled_sideways(browser: Browser, wall: Served, uid: str) -> None:
     with shown(browser, wall, f"/d/{uid}", SIZES["phone"]) as page:
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize(("then", "said"), [(None, "—so với cùng kỳ năm trước"), (2, "↑ 100 %so với cùng kỳ năm trước")])
+def test_a_month_stands_beside_the_same_days_of_last_year(browser: Browser, wall: Served, dsn: str, then: int | None, said: str) -> None:
+    month = "(date_trunc('month', now() at time zone 'Asia/Ho_Chi_Minh'))::date"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("delete from glass.telehealth_1d where day < now() - interval '200 days'")
+        if then is not None:
+            connection.execute(
+                f"""insert into glass.telehealth_1d select {month} - interval '1 year', '38001', 'thường', sum(sessions), 0, 0, sum(seconds) / {then}, 0
+                from glass.telehealth_1d where day >= {month} and day < (now() at time zone 'Asia/Ho_Chi_Minh')::date
+                having count(*) > 0""".encode()
+            )
+    if datetime.now(VIETNAM).day == 1:
+        said = "—so với cùng kỳ năm trước"  # no day of this month is over
+    with shown(browser, wall, "/d/ioc-telehealth") as page:
+        expect(tile(page, "Phút tư vấn từ xa tháng này").locator(".sub")).to_have_text(said)

@@ -53,21 +53,21 @@ function beside(panel, data, field, value, options, now) {
   return [el("span", over ? "watch" : "", `${over ? "▲ quá" : "trong"} ngưỡng ${number(limit)} ${figure(limit, options).word}`)];
 }
 
-/** A month so far against the same days of last year and against the plan, each where the board has a field for it; what is not known is a dash. */
+/** A month's days that are over against the same days of last year, and the month against its plan, each where the board has fields for it;
+ *  what is not known is a dash. */
 function ofMonth(panel, data, value, options) {
   const { last_year: year, plan } = panel.options.ioc;
+  const known = (name) => named(data, name)?.values.findLast((each) => each !== null) ?? null;
   const said = [];
-  for (const [name, against] of [[year, "so với cùng kỳ năm trước"], [plan, "kế hoạch"]]) {
-    if (!name) continue;
-    const other = named(data, name)?.values.findLast((each) => each !== null);
-    const share = other > 0 ? (100 * value) / other : null;
-    if (against === "kế hoạch") said.push(el("b", "", share === null ? UNKNOWN : percent(share)), el("span", "", "kế hoạch"));
-    else if (share === null) said.push(el("span", "", `${UNKNOWN} ${against}`));
-    else said.push(...change(panel, share - 100, against));
+  if (year) {
+    const [now, then] = year.map(known);
+    const against = "so với cùng kỳ năm trước";
+    said.push(...(now !== null && then > 0 ? change(panel, (100 * (now - then)) / then, against) : [el("b", "", UNKNOWN), el("span", "", against)]));
   }
+  if (plan) said.push(el("b", "", known(plan) > 0 ? percent((100 * value) / known(plan)) : UNKNOWN), el("span", "", "kế hoạch"));
   if (said.length) return said;
-  const known = fields(data).find((other) => other.times)?.values.filter((each) => each !== null) ?? [];
-  return known.length ? [el("span", "", `bình quân ${words(value / known.length, { ...options, decimals: 0 })} mỗi ngày có tin`)] : [];
+  const days = fields(data).find((other) => other.times)?.values.filter((each) => each !== null) ?? [];
+  return days.length ? [el("span", "", `bình quân ${words(value / days.length, { ...options, decimals: 0 })} mỗi ngày có tin`)] : [];
 }
 
 /** Today against the same hours of an earlier day: only slots that are over, only when both days are known. */
