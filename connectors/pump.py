@@ -22,10 +22,11 @@ from connectors.intake import Intake, Message
 from connectors.patience import Trouble, backoff
 from streams import metrics
 from streams.errors import Misconfigured, Retry
-from streams.event import encode
+from streams.event import Asked, encode
 from streams.topics import MESSAGE_MOST_BYTES, topic
 
 PAGES_IN_FLIGHT = 4
+TELL_EVERY_SECONDS = 2.0
 STORE_EVERY_SECONDS = 1.0  # a cursor one second old costs a second of repeats; a cursor a page would fill the compacted topic
 SAY_AFTER_SECONDS = 5.0
 
@@ -117,6 +118,8 @@ class Pump:
         self._storing: Any = None
         self._stored_at = 0.0
         self._progress_at = 0.0
+        self._told = (False, 0.0)
+        self._news_us = 0
 
     def once(self, stop: threading.Event) -> Tally:
         """Read until nothing is new. Raises Misconfigured, and Retry after patience_seconds without progress."""
@@ -139,8 +142,10 @@ class Pump:
             while not stop.is_set() and not self.tally.blown:
                 try:
                     self._read()
+                    self._tell(answered=True)
                     stop.wait(self._intake.source.interval_seconds)
                 except Retry as retry:
+                    self._tell(answered=False)
                     self._pause(retry)
                 except Misconfigured as error:
                     if self._progress_at == 0.0:
@@ -164,6 +169,7 @@ class Pump:
             if place.blown_at_us is not None:
                 self._blow(place)
                 return
+            self._sender()
             self._read_on(place.cursor)
         except KafkaError as error:
             self._drop()
@@ -206,6 +212,8 @@ class Pump:
                 messages += self._intake.take(record, arrival)
         for message in messages:
             self._fuse.saw(message.cause)
+        if any(message.cause is None for message in messages):
+            self._news_us = known_at_us
         sender = self._sender()
         futures = [sender.send(message.topic, message.value, message.key) for message in messages]
         return _Sent(page, messages, futures, records)
@@ -261,6 +269,29 @@ class Pump:
         if self._storing is not None:
             self._wait([self._storing])
             self._storing = None
+
+    def _tell(self, answered: bool) -> None:
+        """Say that the source was asked, so that one with nothing new is not taken for silent. Nothing waits for it, nothing depends on it."""
+        now = time.monotonic()
+        if self._producer is None or now < self._told[1] or (answered == self._told[0] and now - self._told[1] < TELL_EVERY_SECONDS):
+            return
+        source = self._intake.source
+        told = Asked(
+            source=source.name,
+            department=self._intake.department.name,
+            at_us=time.time_ns() // 1000,
+            every_seconds=source.interval_seconds,
+            answered=answered,
+            news_us=self._news_us,
+        )
+        try:
+            self._producer.send(topic("asked", self._intake.space), encode(told), source.name.encode())
+            self._told = (answered, now)
+        except KafkaError as error:
+            self._told = (answered, now + 60.0)
+            log.warning(
+                f"nobody hears that source {source.name} is asked ({type(error).__name__})", mend="run `ioc up`, which makes the topics"
+            )
 
     def _load(self) -> Place:
         if self._place is None:

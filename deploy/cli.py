@@ -43,7 +43,7 @@ def _common(
 
 COMMANDS = {
     "parts": ("up", "down", "doctor"), "demo": ("demo",), "pull": ("pull",), "work": ("work",), "serve": ("serve",), "figures": ("figures", "ledger"),
-    "quarantine": ("quarantine",), "units": ("units",), "boards": ("boards",),
+    "quarantine": ("quarantine",), "units": ("units",), "boards": ("boards",), "explain": ("explain",),
 }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from streams.figures import Held, Sum
 from streams.settings import Settings
 
 DAYS = 90
-FORM = 2  # counts up when what is filled changes
+FORM = 3  # counts up when what is filled changes
 SHARES = {"einvoice": 12, "payment": 4}  # parts of all events; any other department: OTHERS
 OTHERS = 4
 EVENTS_PER_SUBJECT = 3  # an invoice is sent, acknowledged, answered
@@ -81,6 +81,8 @@ def _tables(department: Department) -> Iterator[str]:
     yield f"{department.name}_{next(iter(department.life.states))}"
     if department.histogram:
         yield f"{department.name}_{department.histogram}_1m"
+    if department.members:
+        yield f"{department.name}_member_1d"
 
 
 def _department(dsn: str, space: str, department: Department, events: int, today: date, told: Tell) -> None:
@@ -108,6 +110,7 @@ def _figures(connection: Connection, department: Department, events: int, today:
                 connection.execute(_spread(department))
             if department.members:
                 connection.execute(_members(department), within)
+                connection.execute(_members_of_day(department), {"day": day})
             connection.execute(_day(department), {"midnight": midnight, "day": day})
             connection.execute("drop table seen")
         told(1)
@@ -156,6 +159,12 @@ def _members(department: Department) -> sql.Composed:
         "insert into {} select md5(i || %(midnight)s::text)::uuid, decode(repeat('00', 180), 'hex'), minute, unit, kind, "
         "md5('member ' || (20000 * x * x)::int)::uuid from seen where first order by minute"
     ).format(sql.Identifier(f"{department.name}_{next(iter(department.life.states))}"))
+
+
+def _members_of_day(department: Department) -> sql.Composed:
+    return sql.SQL(
+        "insert into {} select %(day)s, md5('member ' || (20000 * x * x)::int)::uuid, min(minute), count(*) from seen where first group by 2"
+    ).format(sql.Identifier(f"{department.name}_member_1d"))
 
 
 def _day(department: Department) -> sql.Composed:

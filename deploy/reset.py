@@ -5,7 +5,7 @@ from kafka import KafkaAdminClient
 from psycopg import sql
 
 from deploy.embedded.parts import Parts
-from sinks.migrations import board, schema
+from sinks.migrations import board, board_at, schema
 from streams.brokers import kafka_python_options
 from streams.errors import Misconfigured
 from streams.settings import Settings
@@ -24,7 +24,7 @@ def forget_demo(settings: Settings, parts: Parts) -> None:
                 raise Misconfigured(
                     "the database holds events that no demo made", "give the demo a folder of its own: IOC_STATE_DIR=.run-demo"
                 )
-            for name in (board(settings.space), schema(settings.space)):
+            for name in (board_at(settings.space), board(settings.space), schema(settings.space)):
                 connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(name)))
             connection.execute("delete from ioc.migration where space = %s", [settings.space])
     admin = KafkaAdminClient(**kafka_python_options(settings.kafka, parts.bootstrap))

@@ -70,7 +70,7 @@ def sources(glasses: tuple[Glass, ...]) -> str:
     """A row per source: nguồn, ngành, tin mới nhất, trễ theo giờ sự kiện (seconds), tình trạng; silent ones first."""
     return f"""WITH {quality.limits(glasses)}
 SELECT source AS "nguồn", label AS "ngành", known_at AS "tin mới nhất", watermark AS "giờ sự kiện",
-  extract(epoch FROM now() - watermark) AS "trễ", CASE WHEN known_at > now() - silent_after THEN 1 ELSE 0 END AS "tình trạng"
+  extract(epoch FROM now() - watermark) AS "trễ", CASE WHEN answers AND heard_at > now() - coalesce(speaks_within, silent_after) THEN 1 ELSE 0 END AS "tình trạng"
 FROM freshness JOIN limits USING (department) ORDER BY 6, 2, 1 LIMIT 40"""
 
 

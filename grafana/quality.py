@@ -37,7 +37,7 @@ def four_words(glasses: tuple[Glass, ...]) -> str:
 ), usual AS (
   SELECT department, source, sum(on_time + late) AS n FROM ledger JOIN limits USING (department) WHERE hour >= {FROM} - interval '7 days' GROUP BY 1, 2
 ), heard AS (
-  SELECT sum(n) FILTER (WHERE f.known_at > now() - silent_after) AS n, sum(n) AS of
+  SELECT sum(n) FILTER (WHERE f.answers AND f.heard_at > now() - coalesce(f.speaks_within, silent_after)) AS n, sum(n) AS of
   FROM usual JOIN limits USING (department) LEFT JOIN freshness f USING (department, source)
 )
 SELECT 100.0 * (received - conflict) / nullif(received, 0) AS {RIGHT},
@@ -60,8 +60,8 @@ def sources(glasses: tuple[Glass, ...], most: int = 12) -> str:
     return f"""WITH {limits(glasses)}
 SELECT coalesce(f.source, l.source) AS "nguồn", limits.label AS "ngành", f.known_at AS "tin mới nhất",
   l.received AS "nhận", l.late AS "muộn", l.duplicate AS "trùng", l.quarantined AS "giữ lại",
-  CASE WHEN f.known_at > now() - limits.silent_after THEN 1 ELSE 0 END AS "tình trạng"
-FROM (SELECT department, source, max(known_at) AS known_at FROM freshness GROUP BY 1, 2) AS f
+  CASE WHEN f.answers AND f.heard_at > now() - coalesce(f.speaks_within, limits.silent_after) THEN 1 ELSE 0 END AS "tình trạng"
+FROM freshness AS f
 FULL JOIN (
   SELECT department, source, sum(received) AS received, sum(late) AS late, sum(duplicate) AS duplicate, sum(quarantined) AS quarantined
   FROM ledger WHERE $__timeFilter(hour) GROUP BY 1, 2
@@ -73,7 +73,7 @@ ORDER BY "tình trạng", 2, 1 LIMIT {most}"""
 def heard(glasses: tuple[Glass, ...], title: str = "Nguồn dữ liệu") -> Panel:
     """The sources in few words, for a narrow place: who, when heard last, silent or not."""
     raw = f"""WITH {limits(glasses)}
-SELECT source AS "nguồn", known_at AS "tin mới nhất", CASE WHEN known_at > now() - silent_after THEN 1 ELSE 0 END AS "tình trạng"
+SELECT source AS "nguồn", known_at AS "tin mới nhất", CASE WHEN answers AND heard_at > now() - coalesce(speaks_within, silent_after) THEN 1 ELSE 0 END AS "tình trạng"
 FROM freshness JOIN limits USING (department) ORDER BY 3, 2 DESC, 1 LIMIT 12"""
     return listing(title, raw, {"tin mới nhất": {"unit": "time:HH:mm:ss"}, "tình trạng": HEARD}, form="states")
 

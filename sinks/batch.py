@@ -1,5 +1,6 @@
 """A batch made ready: records decoded, repeats inside it found, rows encoded, counts begun. Pure: no connection, no clock."""
 
+import contextlib
 import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,28 +12,29 @@ import msgspec
 from sinks import copy
 from sinks.derive import columns, row_type
 from streams.department import Department, departments
-from streams.event import Rejected
+from streams.event import Asked, Rejected
 from streams.pseudonym import Keys
 from streams.store import Records
 
 HOUR_US = 3_600_000_000
+MINUTE_US = 60_000_000
 _OUTCOMES = ("received", "on_time", "late", "duplicate", "conflict", "quarantined")
 
 
 class Counts:
-    """Ledger counts of a batch by (department, source, hour of arrival)."""
+    """Ledger counts of a batch by (department, source, minute of arrival)."""
 
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str, int], list[int]] = {}
 
-    def add(self, department: str, source: str, hour: int, outcome: str, count: int = 1) -> None:
-        """Records received in an hour (since 1970), with what became of them."""
-        self.change(department, source, hour, outcome, count)
-        self.change(department, source, hour, "received", count)
+    def add(self, department: str, source: str, minute: int, outcome: str, count: int = 1) -> None:
+        """Records received in a minute (since 1970), with what became of them."""
+        self.change(department, source, minute, outcome, count)
+        self.change(department, source, minute, "received", count)
 
-    def change(self, department: str, source: str, hour: int, outcome: str, by: int) -> None:
+    def change(self, department: str, source: str, minute: int, outcome: str, by: int) -> None:
         """Move one number."""
-        key = (department, source, hour)
+        key = (department, source, minute)
         row = self.rows.get(key)
         if row is None:
             row = self.rows[key] = [0] * len(_OUTCOMES)
@@ -67,7 +69,7 @@ Seen = tuple[Any, bytes, bytes]
 class Part:
     """The events of one department in a batch. rows: encoded id -> encoded row without its batch number, in order of arrival.
 
-    tally: (source, hour of arrival, outcome) -> records, as if every id were new.
+    tally: (source, minute of arrival, outcome) -> records, as if every id were new.
     """
 
     department: Department
@@ -89,28 +91,29 @@ class Part:
         for id, body in bodies.items():
             event, own, value = self.seen[id]
             del self.rows[id]
-            hour, late = event.known_at_us // HOUR_US, chosen.is_late(event.event_time_us, event.known_at_us)
-            counts.change(chosen.name, event.source, hour, "late" if late else "on_time", -1)
-            counts.change(chosen.name, event.source, hour, "duplicate" if own == body else "conflict", 1)
+            minute, late = event.known_at_us // MINUTE_US, chosen.is_late(event.event_time_us, event.known_at_us)
+            counts.change(chosen.name, event.source, minute, "late" if late else "on_time", -1)
+            counts.change(chosen.name, event.source, minute, "duplicate" if own == body else "conflict", 1)
             if own != body:
                 self.conflicts.append(_conflict(event, own, value))
 
 
 @dataclass
 class Batch:
-    """Everything one transaction writes."""
+    """Everything one transaction writes. heard: (department, source, minute of arrival) -> newest arrival and event time."""
 
     offsets: list[Records] = field(default_factory=list)
     parts: dict[str, Part] = field(default_factory=dict)
     rejects: list[Rejected] = field(default_factory=list)
-    heard: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    heard: dict[tuple[str, str, int], tuple[int, int]] = field(default_factory=dict)
 
     def counts(self) -> Counts:
         """The ledger as if every id were new; `Part.strike` corrects it."""
         counts = Counts()
         for name, part in self.parts.items():
-            for (source, hour, outcome), count in part.tally.items():
-                counts.add(name, source, hour, outcome, count)
+            for (source, minute, outcome), count in part.tally.items():
+                counts.add(name, source, minute, outcome, count)
         return counts
 
 
@@ -121,6 +124,7 @@ class Preparer:
         self._keys = keys
         self._departments = {d.name: (d, _encode_of(d), msgspec.json.Decoder(row_type(d.event))) for d in departments()}
         self._rejected = msgspec.json.Decoder(Rejected)
+        self._asked_by = msgspec.json.Decoder(Asked)
 
     def prepare(self, records: Sequence[Records]) -> Batch:
         """One batch of records of any partitions."""
@@ -130,6 +134,8 @@ class Preparer:
             name = group.partition.name
             if name == "rejects":
                 batch.rejects.extend(self._rejects(group))
+            elif name == "asked":
+                batch.asked.extend(self._asked(group))
             else:
                 self._events(name, group, batch)
         return batch
@@ -143,11 +149,16 @@ class Preparer:
             except (msgspec.DecodeError, ValueError):
                 yield self._reject("unknown", value, time_ms, "the reject record itself cannot be read")
 
+    def _asked(self, group: Records) -> Iterator[Asked]:
+        for value in group.values:
+            with contextlib.suppress(msgspec.DecodeError):  # a sign of life that cannot be read is none
+                yield self._asked_by.decode(value)
+
     def _events(self, name: str, group: Records, batch: Batch) -> None:
         department, encode, decoder = self._departments[name]
         part = batch.parts.get(name) or batch.parts.setdefault(name, Part(department))
         decode, rows, seen, identities, times_us, tally = decoder.decode, part.rows, part.seen, part.identities, part.times_us, part.tally
-        heard: dict[str, tuple[int, int]] = {}
+        heard: dict[tuple[str, int], tuple[int, int]] = {}
         late_us = department.late_after_seconds * 1_000_000
         for value, time_ms in zip(group.values, group.times_ms, strict=True):
             try:
@@ -170,15 +181,16 @@ class Preparer:
             else:
                 outcome = "conflict"
                 part.conflicts.append(_conflict(event, body, value))
-            tally[source, known_us // HOUR_US, outcome] += 1
-            last = heard.get(source)
+            minute = known_us // MINUTE_US
+            tally[source, minute, outcome] += 1
+            last = heard.get((source, minute))
             if last is None:
-                heard[source] = (known_us, event_us)
+                heard[source, minute] = (known_us, event_us)
             elif known_us > last[0] or event_us > last[1]:
-                heard[source] = (max(last[0], known_us), max(last[1], event_us))
-        for source, (known_us, event_us) in heard.items():
-            last = batch.heard.get((name, source), (known_us, event_us))
-            batch.heard[name, source] = (max(last[0], known_us), max(last[1], event_us))
+                heard[source, minute] = (max(last[0], known_us), max(last[1], event_us))
+        for (source, minute), (known_us, event_us) in heard.items():
+            last = batch.heard.get((name, source, minute), (known_us, event_us))
+            batch.heard[name, source, minute] = (max(last[0], known_us), max(last[1], event_us))
 
     def _reject(self, department: str, value: bytes, time_ms: int, wrong: str) -> Rejected:
         return Rejected(

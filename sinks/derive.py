@@ -120,7 +120,7 @@ def slots(department: Department, board: str) -> list[sql.Composed]:
             measures,
         ),
         add_slots(department, f"{d}_1m"),
-        _view(board, f"{d}_10m", sql.SQL("select slot, nullif(unit, '') as unit, {} from {}").format(shown, sql.Identifier(f"{d}_10m"))),
+        view(board, f"{d}_10m", sql.SQL("select slot, nullif(unit, '') as unit, {} from {}").format(shown, sql.Identifier(f"{d}_10m"))),
     ]
 
 
@@ -144,13 +144,13 @@ def views(department: Department, space: str, board: str) -> list[sql.Composed]:
     measures = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures)
     place = sql.SQL("nullif(unit, '') as unit, kind")
     out = [
-        _view(board, f"{d}_1m", sql.SQL("select minute, known, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1m"))),
-        _view(board, f"{d}_1d", sql.SQL("select day, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1d"))),
+        view(board, f"{d}_1m", sql.SQL("select minute, known, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1m"))),
+        view(board, f"{d}_1d", sql.SQL("select day, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1d"))),
     ]
     if department.histogram:
         table = f"{d}_{department.histogram}_1m"
         out.append(
-            _view(
+            view(
                 board,
                 f"{department.histogram}_1m",
                 sql.SQL("select minute, known, {}, bound, n from {}").format(place, sql.Identifier(space, table)),
@@ -161,7 +161,7 @@ def views(department: Department, space: str, board: str) -> list[sql.Composed]:
         day = sql.SQL("(minute at time zone 'Asia/Ho_Chi_Minh')::date")
         body = sql.SQL("select {day} as day, count(distinct member) as {name} from {table} where minute is not null group by 1")
         out.append(
-            _view(
+            view(
                 board,
                 f"{d}_{department.distinct}",
                 body.format(day=day, name=sql.Identifier(department.distinct), table=sql.Identifier(space, table)),
@@ -170,8 +170,10 @@ def views(department: Department, space: str, board: str) -> list[sql.Composed]:
     return out
 
 
-def _view(schema: str, name: str, body: sql.Composable) -> sql.Composed:
-    return sql.SQL("create view {} as {}").format(sql.Identifier(schema, name), body)
+def view(schema: str, name: str, body: sql.Composable, replace: bool = False) -> sql.Composed:
+    """The statement that makes a view."""
+    start = sql.SQL("create or replace view") if replace else sql.SQL("create view")
+    return sql.SQL("{} {} as {}").format(start, sql.Identifier(schema, name), body)
 
 
 def _sql(text: typing.LiteralString, *parts: str | sql.Composable) -> sql.Composed:

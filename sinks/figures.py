@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any, Literal
 
 import psycopg
@@ -25,16 +25,24 @@ _GROUP: Mapping[str, sql.SQL] = {
     "kind": sql.SQL("kind"),
 }
 Connection = psycopg.Connection[Any]
+_EVER = datetime(2200, 1, 1, tzinfo=UTC)
 
 
-def figures(connection: Connection, space: str, name: str, by: By, since: datetime | None, until: datetime | None) -> dict[str, Any]:
-    """The figures of a department between two instants (None: no bound), as `ioc figures` answers: a key without a value is null."""
+def figures(
+    connection: Connection, space: str, name: str, by: By, since: datetime | None, until: datetime | None, as_of: datetime | None = None
+) -> dict[str, Any]:
+    """The figures of a department between two instants (None: no bound), as `ioc figures` answers: a key without a value is null.
+
+    as_of: from what was known before that whole minute (None: now). Then members are known by whole days only, else they are null.
+    """
     chosen = department(name)
     with connection.transaction():
         connection.execute(sql.SQL("set local search_path = {}, public").format(sql.Identifier(schema(space))))
-        bounds = {"since": since or datetime(1900, 1, 1, tzinfo=UTC), "until": until or datetime(2200, 1, 1, tzinfo=UTC)}
+        bounds = {"since": since or datetime(1900, 1, 1, tzinfo=UTC), "until": until or _EVER, "as_of": as_of or _EVER}
         rows = _sums(connection, chosen, by, bounds)
-        if chosen.members:
+        if chosen.members and as_of:
+            _members_then(connection, chosen, by, bounds, rows)
+        elif chosen.members:
             _members(connection, chosen, by, bounds, rows)
         else:
             _distinct_units(connection, chosen, by, bounds, rows)
@@ -42,13 +50,15 @@ def figures(connection: Connection, space: str, name: str, by: By, since: dateti
             _percentiles(connection, chosen, by, bounds, rows)
         for name_held, cause in _held(chosen).items():
             _count_held(connection, chosen, by, bounds, rows, name_held, cause)
-        heard = connection.execute("select max(committed_at), max(watermark) from heard where department = %s", [name]).fetchone()
+        heard = connection.execute(
+            "select max(committed_at), max(watermark) from heard_1m where department = %s and minute < %s", [name, as_of or _EVER]
+        ).fetchone()
     ordered = sorted(rows.items(), key=lambda item: (item[0] is None, str(item[0])))
     shown = [({} if by == "total" else {by: _key(key)}) | row for key, row in ordered]
     if by == "total" and not shown:
         shown = [_empty(chosen)]
-    as_of, watermark = heard or (None, None)
-    return {"department": name, "space": space, "as_of": _text(as_of), "watermark": _text(watermark), "rows": shown}
+    committed_at, watermark = heard or (None, None)
+    return {"department": name, "space": space, "as_of": _text(as_of or committed_at), "watermark": _text(watermark), "rows": shown}
 
 
 def _keys(chosen: Department) -> list[str]:
@@ -72,9 +82,9 @@ def _sums(connection: Connection, chosen: Department, by: By, bounds: Mapping[st
         sql.SQL("sum({0})::bigint as {0}, bool_or({0} <> 0) as {1}").format(sql.Identifier(m), sql.Identifier(f"has_{m}"))
         for m in chosen.measures
     )
-    query = sql.SQL("select {} as key, {} from {} where minute >= %(since)s and minute < %(until)s group by 1").format(
-        _GROUP[by], measures, sql.Identifier(f"{chosen.name}_1m")
-    )
+    query = sql.SQL(
+        "select {} as key, {} from {} where minute >= %(since)s and minute < %(until)s and known < %(as_of)s group by 1"
+    ).format(_GROUP[by], measures, sql.Identifier(f"{chosen.name}_1m"))
     rows: dict[Any, dict[str, Any]] = {}
     with connection.cursor(row_factory=dict_row) as cursor:
         for found in cursor.execute(query, bounds):
@@ -92,10 +102,22 @@ def _members(connection: Connection, chosen: Department, by: By, bounds: Mapping
         rows.setdefault(key, _empty(chosen))[chosen.distinct] = n
 
 
+def _members_then(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
+    ends = [bounds[end] for end in ("since", "until") if bounds[end].year not in (1900, 2200)]
+    if by not in ("total", "day") or any(end.astimezone(VIETNAM).time() != time() for end in ends):
+        return
+    query = sql.SQL(
+        "select {}, count(distinct member) from (select day, member from {} where day >= (%(since)s at time zone 'Asia/Ho_Chi_Minh')::date "
+        "and day < (%(until)s at time zone 'Asia/Ho_Chi_Minh')::date and known < %(as_of)s group by 1, 2 having sum(n) > 0) m group by 1"
+    ).format(sql.SQL("day" if by == "day" else "null::text"), sql.Identifier(f"{chosen.name}_member_1d"))
+    for key, n in connection.execute(query, bounds):
+        rows.setdefault(key, _empty(chosen))[chosen.distinct] = n
+
+
 def _distinct_units(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
     table = sql.Identifier(f"{chosen.name}_1m")
     query = sql.SQL(
-        "select key, count(*) from (select {} as key, unit from {} where minute >= %(since)s and minute < %(until)s and unit <> '' "
+        "select key, count(*) from (select {} as key, unit from {} where minute >= %(since)s and minute < %(until)s and known < %(as_of)s and unit <> '' "
         "group by 1, unit having sum({}) > 0) n group by 1"
     ).format(_GROUP[by], table, sql.Identifier(chosen.measures[0]))
     found = dict(connection.execute(query, bounds).fetchall())
@@ -106,7 +128,7 @@ def _distinct_units(connection: Connection, chosen: Department, by: By, bounds: 
 def _percentiles(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
     table = sql.Identifier(f"{chosen.name}_{chosen.histogram}_1m")
     query = sql.SQL(
-        "select {}, bound, sum(n) from {} where minute >= %(since)s and minute < %(until)s group by 1, 2 having sum(n) <> 0 order by 1, 2"
+        "select {}, bound, sum(n) from {} where minute >= %(since)s and minute < %(until)s and known < %(as_of)s group by 1, 2 having sum(n) <> 0 order by 1, 2"
     )
     spread: dict[Any, list[tuple[int, int]]] = defaultdict(list)
     for key, bound, n in connection.execute(query.format(_GROUP[by], table), bounds):
@@ -137,7 +159,7 @@ def _count_held(
     )
     query = sql.SQL(
         "select {}, count(*) from (select known_at as minute from quarantine where department = %(department)s and cause = %(cause)s "
-        "and known_at >= %(since)s and known_at < %(until)s) n group by 1"
+        "and known_at >= %(since)s and known_at < %(until)s and known_at < %(as_of)s) n group by 1"
     ).format(place)
     for key, n in connection.execute(query, {**bounds, "department": chosen.name, "cause": cause}):
         rows.setdefault(key, _empty(chosen))[figure] = n

@@ -72,8 +72,9 @@ class Figures(Session):
             self._read_units(connection, chosen)
             before = dict(self._units)
             connection.execute(
-                "insert into seller (seller, unit) select * from unnest(%s::uuid[], %s::text[]) n order by 1 "
-                "on conflict (seller) do update set unit = excluded.unit, loaded_at = clock_timestamp()",
+                "with loaded as (insert into seller (seller, unit) select * from unnest(%s::uuid[], %s::text[]) n order by 1 "
+                "on conflict (seller) do update set unit = excluded.unit, loaded_at = clock_timestamp() returning *) "
+                "insert into seller_was select * from loaded order by seller",
                 [[*members.keys()], [*members.values()]],
             )
             moved = [m for m, unit in members.items() if before.get(m, "") != unit]
@@ -172,6 +173,9 @@ class Figures(Session):
             spreads = {key: n for key, n in changes.spreads.items() if n}
             keys = ("minute", "known", "unit", "kind", "bound")
             self._add(connection, f"{chosen.name}_{chosen.histogram}_1m", keys, ("n",), _spreads(spreads))
+        if chosen.members:
+            members = {key: n for key, n in changes.members.items() if n}
+            self._add(connection, f"{chosen.name}_member_1d", ("day", "member", "known"), ("n",), _members(members))
 
     def _write_states(
         self, connection: Connection, chosen: Department, table: str, states: Iterable[tuple[str, Any]], changes: Changes
@@ -191,7 +195,15 @@ class Figures(Session):
         self._upsert(connection, f"{chosen.name}_{table}", [*zip(names, kinds, strict=True)], 1, rows, "replace")
 
     def _add(self, connection: Connection, table: str, keys: Sequence[str], measures: Sequence[str], rows: list[bytes]) -> None:
-        kinds = {"minute": "timestamptz", "known": "timestamptz", "day": "date", "unit": "text", "kind": "text", "bound": "int"}
+        kinds = {
+            "minute": "timestamptz",
+            "known": "timestamptz",
+            "day": "date",
+            "unit": "text",
+            "kind": "text",
+            "bound": "int",
+            "member": "uuid",
+        }
         if rows:
             self._upsert(connection, table, [*((k, kinds[k]) for k in keys), *((m, "bigint") for m in measures)], len(keys), rows, "add")
 
@@ -232,12 +244,22 @@ def _cells(cells: Mapping[Any, tuple[int, ...]]) -> list[bytes]:
     ]
 
 
+_SINCE_2000 = 10_957  # PostgreSQL counts days from 2000-01-01
+
+
 def _days(days: Mapping[tuple[int, str, str], tuple[int, ...]]) -> list[bytes]:
-    since_2000 = 10_957  # PostgreSQL counts days from 2000-01-01
     count = len(next(iter(days.values()), ()))
     start, word = struct.Struct("!hii").pack, copy.word
     return [
-        start(3 + count, 4, day - since_2000) + word(unit) + word(kind) + _numbers(values) for (day, unit, kind), values in days.items()
+        start(3 + count, 4, day - _SINCE_2000) + word(unit) + word(kind) + _numbers(values) for (day, unit, kind), values in days.items()
+    ]
+
+
+def _members(members: Mapping[tuple[int, int, str], int]) -> list[bytes]:
+    start, end = struct.Struct("!hii").pack, struct.Struct("!iqiq").pack
+    return [
+        start(4, 4, day - _SINCE_2000) + copy.uuid(member) + end(8, known - copy.PG_EPOCH_US, 8, n)
+        for (day, known, member), n in members.items()
     ]
 
 

@@ -9,7 +9,7 @@ from typing import cast
 import psycopg
 from psycopg import sql
 
-from sinks import derive, roles
+from sinks import derive, hindsight, roles
 from streams.department import departments
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
@@ -31,6 +31,11 @@ def schema(space: str) -> str:
 def board(space: str) -> str:
     """The schema of a space's views: `board`, `board_drill_01`."""
     return "board" if space == LIVE else f"board_{schema(space)}"
+
+
+def board_at(space: str) -> str:
+    """The schema whose views have the names of `board`'s and show what was known at the session's `ioc.at`."""
+    return "board_at" if space == LIVE else f"board_at_{schema(space)}"
 
 
 def migrate(dsn: str, settings: Settings) -> list[str]:
@@ -55,7 +60,7 @@ def _prepare(connection: Connection, settings: Settings) -> None:
         connection.execute("create extension if not exists timescaledb")
     owner = sql.Identifier(roles.OWNER)
     connection.execute(sql.SQL("grant {} to current_user").format(owner))
-    for name in ("ioc", schema(settings.space), board(settings.space)):
+    for name in ("ioc", schema(settings.space), board(settings.space), board_at(settings.space)):
         connection.execute(sql.SQL("create schema if not exists {} authorization {}").format(sql.Identifier(name), owner))
     connection.execute(
         "create table if not exists ioc.migration (space text, name text, hash text not null, applied_at timestamptz not null default now(), primary key (space, name))"
@@ -94,7 +99,8 @@ def _files(space: str) -> Iterator[Step]:
         text = path.read_text()
         statement: Statement = sql.SQL(text)  # our own file, not input
         if "{board}" in text:
-            statement = sql.SQL(text).format(board=sql.Identifier(board(space)), space=sql.Identifier(schema(space)))
+            names = {"board": board(space), "board_at": board_at(space), "space": schema(space)}
+            statement = sql.SQL(text).format(**{key: sql.Identifier(name) for key, name in names.items()})
         yield path.stem, _hash(text), partial(_run, [statement])
 
 
@@ -110,6 +116,8 @@ def _derived(space: str) -> Iterator[Step]:
         statements += derive.views(department, schema(space), board(space))
         yield _step(f"department_{department.name}_v1", statements)
         yield _step(f"department_{department.name}_slots", derive.slots(department, board(space)))
+        known = [*hindsight.tables(department), *hindsight.views(department, schema(space), board(space), board_at(space))]
+        yield _step(f"department_{department.name}_v2", known)
 
 
 def _step(name: str, statements: Sequence[Statement]) -> Step:
@@ -118,13 +126,15 @@ def _step(name: str, statements: Sequence[Statement]) -> Step:
 
 def _grants(space: str) -> Step:
     ingest, reader = sql.Identifier(roles.INGEST), sql.Identifier(roles.READER)
-    live, seen = sql.Identifier(schema(space)), sql.Identifier(board(space))
+    live, seen, past = (sql.Identifier(name) for name in (schema(space), board(space), board_at(space)))
     statements: list[Statement] = [
         sql.SQL("grant usage on schema {} to {}").format(live, ingest),
         sql.SQL("grant select, insert, update, delete on all tables in schema {} to {}").format(live, ingest),
         sql.SQL("grant usage on all sequences in schema {} to {}").format(live, ingest),
         sql.SQL("grant usage on schema {} to {}").format(seen, reader),
         sql.SQL("grant select on all tables in schema {} to {}").format(seen, reader),
+        sql.SQL("grant usage on schema {} to {}").format(past, reader),
+        sql.SQL("grant select on all tables in schema {} to {}").format(past, reader),
     ]
     known = "\n".join(name for name, _, _ in [*_files(space), *_derived(space)])
     return f"grants_{space}", _hash(known), partial(_run, statements)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from psycopg import sql
 
 from sinks import copy
-from sinks.batch import HOUR_US, Batch, Counts, Part, Preparer
+from sinks.batch import MINUTE_US, Batch, Counts, Part, Preparer
 from sinks.session import Connection, Session
 from streams.event import Touched, moment
 from streams.pseudonym import Keys
@@ -16,21 +16,53 @@ update stream_offset o set next_offset = n.next
 from unnest(%s::uuid[], %s::int[], %s::bigint[], %s::bigint[]) n(topic_id, partition, after, next)
 where o.topic_id = n.topic_id and o.partition = n.partition and o.next_offset = n.after"""
 _LEDGER = """
+with n as (
+  select * from unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+    n(department, source, minute, received, on_time, late, duplicate, conflict, quarantined)
+), m as (
+  insert into ledger_1m as l (department, source, minute, received, on_time, late, duplicate, conflict, quarantined)
+  select department, source, to_timestamp(minute * 60), received, on_time, late, duplicate, conflict, quarantined from n
+  order by minute, department, source
+  on conflict (minute, department, source) do update set received = l.received + excluded.received, on_time = l.on_time + excluded.on_time,
+    late = l.late + excluded.late, duplicate = l.duplicate + excluded.duplicate, conflict = l.conflict + excluded.conflict,
+    quarantined = l.quarantined + excluded.quarantined
+)
 insert into ledger as l (department, source, hour, received, on_time, late, duplicate, conflict, quarantined)
-select department, source, to_timestamp(hour * 3600), received, on_time, late, duplicate, conflict, quarantined
-from unnest(%s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
-  n(department, source, hour, received, on_time, late, duplicate, conflict, quarantined)
-order by hour, department, source
+select department, source, to_timestamp(minute / 60 * 3600), sum(received), sum(on_time), sum(late), sum(duplicate), sum(conflict), sum(quarantined)
+from n group by 1, 2, 3 order by 3, 1, 2
 on conflict (hour, department, source) do update set received = l.received + excluded.received, on_time = l.on_time + excluded.on_time,
   late = l.late + excluded.late, duplicate = l.duplicate + excluded.duplicate, conflict = l.conflict + excluded.conflict,
   quarantined = l.quarantined + excluded.quarantined"""
 _HEARD = """
+with n as (
+  select *, clock_timestamp() as at
+  from unnest(%s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::timestamptz[]) n(department, source, minute, known_at, watermark)
+), m as (
+  insert into heard_1m as h (department, source, minute, known_at, watermark, committed_at)
+  select department, source, to_timestamp(minute * 60), known_at, watermark, at from n order by 1, 2, 3
+  on conflict (department, source, minute) do update set known_at = greatest(h.known_at, excluded.known_at),
+    watermark = greatest(h.watermark, excluded.watermark), committed_at = excluded.committed_at
+)
 insert into heard as h (department, source, known_at, watermark, committed_at)
-select department, source, known_at, watermark, clock_timestamp()
-from unnest(%s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[]) n(department, source, known_at, watermark)
-order by department, source
+select department, source, max(known_at), max(watermark), max(at) from n group by 1, 2 order by 1, 2
 on conflict (department, source) do update set known_at = greatest(h.known_at, excluded.known_at),
   watermark = greatest(h.watermark, excluded.watermark), committed_at = excluded.committed_at"""
+_ASKED = """
+with n as (
+  select department, source, date_trunc('minute', at) as minute, max(at) filter (where answered) as asked_at, max(at) filter (where not answered) as failed_at,
+    max(every_seconds) as every_seconds, max(news_at) as news_at
+  from unnest(%s::text[], %s::text[], %s::timestamptz[], %s::float8[], %s::bool[], %s::timestamptz[])
+    n(department, source, at, every_seconds, answered, news_at) group by 1, 2, 3
+), m as (
+  insert into asked_1m as a (department, source, minute, asked_at, failed_at, every_seconds, news_at)
+  select department, source, minute, asked_at, failed_at, every_seconds, news_at from n order by 1, 2, 3
+  on conflict (department, source, minute) do update set asked_at = greatest(a.asked_at, excluded.asked_at),
+    failed_at = greatest(a.failed_at, excluded.failed_at), every_seconds = excluded.every_seconds, news_at = greatest(a.news_at, excluded.news_at)
+)
+insert into asked as a (department, source, asked_at, failed_at, every_seconds, news_at)
+select department, source, max(asked_at), max(failed_at), max(every_seconds), max(news_at) from n group by 1, 2 order by 1, 2
+on conflict (department, source) do update set asked_at = greatest(a.asked_at, excluded.asked_at),
+  failed_at = greatest(a.failed_at, excluded.failed_at), every_seconds = excluded.every_seconds, news_at = greatest(a.news_at, excluded.news_at)"""
 _QUARANTINE = """
 insert into quarantine (id, department, source, known_at, cause, wrong, sealed, size_bytes)
 select * from unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::int[]) n
@@ -83,8 +115,16 @@ class Timescale(Session):
             if prepared.heard:
                 keys, last = zip(*sorted(prepared.heard.items()), strict=True)
                 known, seen = zip(*last, strict=True)
-                connection.execute(_HEARD, [[k[0] for k in keys], [k[1] for k in keys], [*map(moment, known)], [*map(moment, seen)]])
-        return [
+                departments, sources, minutes = map(list, zip(*keys, strict=True))
+                connection.execute(_HEARD, [departments, sources, minutes, [*map(moment, known)], [*map(moment, seen)]])
+            if prepared.asked:
+                told = [
+                    (a.department, a.source, moment(a.at_us), a.every_seconds, a.answered, moment(a.news_us) if a.news_us else None)
+                    for a in prepared.asked
+                ]
+                connection.execute(_ASKED, [*map(list, zip(*told, strict=True))])
+        silent = {a.department for a in prepared.asked if not a.answered}
+        return [Touched(space=self._space, department=name, stage="asked") for name in sorted(silent)] + [
             Touched(space=self._space, department=p.department.name, stage="events", hours=tuple(p.hours), watermark_us=max(p.times_us))
             for p in prepared.parts.values()
             if p.rows
@@ -148,7 +188,9 @@ class Timescale(Session):
         ).fetchall()  # fmt: skip
         new = {row[0].hex for row in fresh}
         for reject in batch.rejects:
-            counts.add(reject.department, reject.source, reject.known_at_us // HOUR_US, "quarantined" if reject.id in new else "duplicate")
+            counts.add(
+                reject.department, reject.source, reject.known_at_us // MINUTE_US, "quarantined" if reject.id in new else "duplicate"
+            )
             new.discard(reject.id)
 
     def _write_conflicts(self, connection: Connection, batch: Batch) -> None:

@@ -90,7 +90,7 @@ def build(settings: Settings, bootstrap: str, store: Store, figures: FigureStore
     @app.service
     class _Ingest(Ingest):
         def __init__(self, **options: Any) -> None:
-            topics = {topic(name, settings.space): name for name in (*NAMES, "rejects")}
+            topics = {topic(name, settings.space): name for name in (*NAMES, "rejects", "asked")}
             super().__init__(settings, bootstrap, topics, store, tell, topic_ids, **options)
 
     return app

@@ -63,10 +63,25 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     size_bytes: int
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """A connector asked its source (topic `ioc.asked`): so that a source that has nothing new is not taken for one that is silent.
+
+    answered: whether it answered. every_seconds: how often it is asked. news_us: when the newest event it has sent so far arrived (0: none
+    since the connector began): figures reach as far as the answer only once that event is among them.
+    """
+
+    source: str
+    department: str
+    at_us: int
+    every_seconds: float
+    answered: bool
+    news_us: int = 0
+
+
 class Touched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something was committed (topic `ioc.touched`): a wake-up, never the only copy of anything.
 
-    stage: `events` when raw events were committed, `figures` when what follows from them was.
+    stage: `events` when raw events were committed, `figures` when what follows from them was, `asked` when a source did not answer.
     hours: the event hours touched (whole hours since 1970). watermark_us: greatest event time committed.
     """
 

@@ -49,7 +49,8 @@ Measured = Sum | Units | Daily | Percentile | Held
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure. name: key of doors.md. word: what is counted, as it stands after the number.
+    """One figure. name: key of doors.md. word: what is counted, as it stands after the number. formula: how it is made of events;
+    law: the rule it rests on, where it is not the department's.
     brief: a shorter label for narrow places. good: whether more or less of it is welcome. watch_above: from here on it deserves attention."""
 
     name: str
@@ -61,6 +62,8 @@ class Figure:
     watch_above: float | None = None
     brief: str = ""
     good: Literal["more", "less"] = "more"
+    formula: str = ""
+    law: str = ""
 
     @property
     def topic(self) -> str:
@@ -72,7 +75,7 @@ class Figure:
 class Glass:
     """What the glass says of a department. place: its rank among them. silent_after_seconds: a source not heard for longer makes
     figures stale. headline: the figures of its large tiles; trend, ranking, month: those drawn over the day, by unit
-    and over this month. places, place_kind: what its units are called, and their kind in the unit table. slot_minutes: how finely a
+    and over this month. law: the rules its figures rest on. places, place_kind: what its units are called, and their kind in the unit table. slot_minutes: how finely a
     day is drawn."""
 
     name: str
@@ -87,6 +90,7 @@ class Glass:
     ranking: str
     figures: tuple[Figure, ...]
     month: str | None = None
+    law: str = ""
     silent_after_seconds: int = 300
 
     def figure(self, name: str) -> Figure:

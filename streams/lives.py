@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from operator import add, neg
 from typing import Any, NamedTuple
 
+from streams.event import vietnam_day
+
 MINUTE_US = 60_000_000
 
 Subject = tuple[str, str]
@@ -44,15 +46,18 @@ class Life:
     states: table -> Struct of its states; the first table is the one that counts. tell(event): the facts of an event.
     merge(table, state or None, [(known_us, fact)]): the new state (a new object; the old one is never changed).
     follows(subject, new): facts about other subjects that follow from the change. counts(state, units): what it counts for.
-    also(event, units): what the event itself counts for, beside the subjects.
+    also(event, units): what the event itself counts for, beside the subjects; also_counts: the measures that only it counts.
+    stands_on(state): the id of the event that a counting state stands on.
     """
 
     states: Mapping[str, type]
     tell: Callable[[Any], Iterable[Told]]
     merge: Callable[[str, Any, list[tuple[int, Any]]], Any]
     counts: Callable[[Any, Mapping[str, str]], Count | None]
+    stands_on: Callable[[Any], str]
     follows: Callable[[Subject, Any], Iterable[Told]] = lambda subject, new: ()
     also: Callable[[Any, Mapping[str, str]], Count | None] = lambda event, units: None
+    also_counts: tuple[str, ...] = ()
 
 
 Cell = tuple[int, int, str, str]
@@ -61,12 +66,14 @@ Cell = tuple[int, int, str, str]
 
 @dataclass
 class Changes:
-    """What a batch of events changed: new states, figures moved, histogram counts moved."""
+    """What a batch of events changed: new states, figures moved, histogram counts moved, members moved: (day, known minute, member) -> how
+    many more of its subjects count."""
 
     states: dict[Subject, Any] = field(default_factory=dict)
     counted: dict[str, Count | None] = field(default_factory=dict)
     cells: dict[Cell, tuple[int, ...]] = field(default_factory=dict)
     spreads: dict[tuple[Cell, int], int] = field(default_factory=lambda: defaultdict(int))
+    members: dict[tuple[int, int, str], int] = field(default_factory=lambda: defaultdict(int))
 
     def move(self, count: Count, known_us: int, sign: int) -> None:
         """Add (+1) or take out (-1) what a subject counts for, as it became known at `known_us`."""
@@ -76,6 +83,8 @@ class Changes:
         self.cells[cell] = measures if held is None else tuple(map(add, held, measures))
         if count.spread is not None:
             self.spreads[cell, bound(count.spread)] += sign
+        if count.member is not None:
+            self.members[vietnam_day(count.minute_us), cell[1], count.member] += sign
 
 
 Load = Callable[[str, Sequence[str]], Mapping[str, Any]]

@@ -60,6 +60,7 @@ def figures(
     since: From = None,
     until: To = None,
     by: Annotated[By, typer.Option(help="One row per ..")] = By.total,
+    as_of: Annotated[str | None, typer.Option(help="As it looked then: from what was known before that minute.", metavar="TIME")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated, with a header.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -69,8 +70,10 @@ def figures(
     """
     department(name)
     chosen = settings.load()
+    moment = console.at(as_of)
+    then = moment and moment.replace(second=0, microsecond=0)
     with connect(chosen) as connection:
-        found = read.figures(connection, chosen.space, name, by.value, console.at(since), console.at(until))
+        found = read.figures(connection, chosen.space, name, by.value, console.at(since), console.at(until), then)
     rows = found["rows"]
     columns = [*rows[0]] if rows else []
     if as_csv:

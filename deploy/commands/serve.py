@@ -66,6 +66,7 @@ async def _serve(chosen: Settings, listening: socket.socket, caught: list[int]) 
         wall = Wall(
             reader_dsn=roles.reader_dsn(chosen),
             schema=migrations.board(chosen.space),
+            schema_at=migrations.board_at(chosen.space),
             province=chosen.web.province,
             kafka=client,
             topic=topic("touched", chosen.space),
@@ -111,6 +112,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        listening.listen()  # the address is said before the server answers: who comes early waits
     except OSError as error:
         listening.close()
         raise Misconfigured(

@@ -19,7 +19,7 @@ TOUCHED_HOURS = 6  # wake-ups, never the only copy of anything
 
 
 def create_topics(settings: Settings, bootstrap: str) -> list[str]:
-    """Make the topics of `settings.space` that are not there yet: each department's, rejects, touched, cursors; the names made.
+    """Make the topics of `settings.space` that are not there yet: each department's, rejects, asked, touched, cursors; the names made.
 
     Topics that exist stay as they are. Raises Misconfigured when the cluster has too few brokers, Retry when it cannot be reached.
     """
@@ -55,6 +55,7 @@ def _wanted(settings: Settings) -> Mapping[str, NewTopic]:
     wanted += [
         ("rejects", settings.kafka.partitions, kept),
         ("touched", TOUCHED_PARTITIONS, kept | {"retention.ms": str(TOUCHED_HOURS * HOUR_MS), "segment.ms": str(HOUR_MS)}),
+        ("asked", 1, kept | {"retention.ms": str(TOUCHED_HOURS * HOUR_MS), "segment.ms": str(HOUR_MS)}),
         ("cursors", 1, compacted),
     ]
     return {topic(name, settings.space): _new(settings, topic(name, settings.space), count, more) for name, count, more in wanted}

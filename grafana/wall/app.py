@@ -20,9 +20,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from grafana.macros import period
-from grafana.wall import assets, library, places, touches, variables
+from grafana.wall import assets, library, past, places, touches, variables
+from grafana.wall.explain import Explainer
 from grafana.wall.hub import Hub, Viewer
 from grafana.wall.library import BOARDS, Board, View
+from grafana.wall.past import Past
 from grafana.wall.reader import Reader
 from streams.errors import IocError, Misconfigured, Retry
 
@@ -46,6 +48,7 @@ class Wall:
 
     reader_dsn: str
     schema: str = "board"
+    schema_at: str = "board_at"
     boards: Path = BOARDS
     province: str = "38"
     kafka: Mapping[str, Any] | None = None
@@ -82,7 +85,9 @@ def build(wall: Wall) -> Starlette:
     boards = library.load(wall.boards)
     reader = Reader(wall.reader_dsn, wall.schema)
     hub = Hub(boards, reader)
-    pages = _Pages(boards, hub, reader, wall.province)
+    looking_back = Past(boards, wall.reader_dsn, wall.schema, wall.schema_at)
+    pages = _Pages(boards, hub, reader, wall.province, looking_back)
+    explainer = Explainer(wall.reader_dsn, wall.schema, boards)
     fonts = _Files(directory=assets.FONT, check_dir=False)
     routes = [
         Route("/", pages.home),
@@ -92,6 +97,8 @@ def build(wall: Wall) -> Starlette:
         Route("/api/boards/{uid}/panels/{panel:int}", pages.panel),
         Route("/api/map", pages.map),
         Route("/api/live", pages.live),
+        Route("/api/past", pages.past),
+        Route("/api/explain", explainer.answer),
         Route("/healthz", pages.healthz),
         Route("/readyz", pages.readyz),
         Route("/metrics", pages.metrics),
@@ -104,6 +111,8 @@ def build(wall: Wall) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         await reader.open()
+        await looking_back.open()
+        explainer.open()
         tasks = [asyncio.create_task(_forever("waves", hub.run)), asyncio.create_task(_forever("beats", hub.beat))]
         if wall.kafka is not None:
             tasks.append(asyncio.create_task(_listen(wall, hub)))
@@ -115,6 +124,8 @@ def build(wall: Wall) -> Starlette:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await reader.close()
+            await looking_back.close()
+            explainer.close()
 
     app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_Secure)], exception_handlers={IocError: _refused})
     app.state.hub = hub
@@ -150,10 +161,11 @@ def _json(found: Any, status: int = 200) -> Response:
 
 
 class _Pages:
-    def __init__(self, boards: dict[str, Board], hub: Hub, reader: Reader, province: str) -> None:
+    def __init__(self, boards: dict[str, Board], hub: Hub, reader: Reader, province: str, looking_back: Past) -> None:
         self._boards = boards
         self._hub = hub
         self._reader = reader
+        self._past = looking_back
         self._map = places.communes(province)
 
     async def home(self, request: Request) -> Response:
@@ -184,17 +196,22 @@ class _Pages:
         """The values of the board's variables (`var-NAME=..`), their pickers, and the period. Raises Misconfigured, Retry."""
         asked = request.query_params
         start, end = asked.get("from", board.start), asked.get("to", board.end)
-        over = period(start, end, datetime.now(UTC))
+        over = period(start, end, self._at(request) or datetime.now(UTC))
         wanted = {name.removeprefix("var-"): value for name, value in asked.items() if name.startswith("var-")}
         return *await variables.settle(board.variables, wanted, self._reader.read, over), start, end
 
     async def _view(self, request: Request) -> tuple[View, list[dict[str, Any]]]:
         """The view an address asks for, and its pickers; a period only where the board offers some. Raises Misconfigured, Retry."""
         board = self._board(request)
-        self._only(request, "board", *board.parameters, *(("from", "to") if board.periods else ()))
+        self._only(request, "board", "at", *board.parameters, *(("from", "to") if board.periods else ()))
         chosen, pickers, start, end = await self._chosen(request, board)
         over = None if (start, end) == (board.start, board.end) else (start, end)
-        return View(board.uid, tuple(sorted(chosen.items())), over=over), pickers
+        return View(board.uid, tuple(sorted(chosen.items())), self._at(request), over), pickers
+
+    def _at(self, request: Request) -> datetime | None:
+        """The minute of the past that the address asks for. Raises Misconfigured."""
+        asked = request.query_params.get("at")
+        return None if asked is None else past.moment(asked, datetime.now(UTC))
 
     async def board(self, request: Request) -> Response:
         board = self._board(request)
@@ -205,10 +222,14 @@ class _Pages:
     async def panel(self, request: Request) -> Response:
         """What one panel shows now, or over `from`..`to`."""
         board, panel = self._board(request), request.path_params["panel"]
-        self._only(request, "from", "to", *board.parameters)
+        self._only(request, "from", "to", "at", *board.parameters)
         if panel not in board.panels:
             raise Misconfigured("there is no such panel", f"ask /api/boards/{board.uid}")
         chosen, _, start, end = await self._chosen(request, board)
+        if (at := self._at(request)) is not None:
+            over = None if (start, end) == (board.start, board.end) else (start, end)
+            _, panels = await self._past.shown(View(board.uid, tuple(sorted(chosen.items())), at, over))
+            return Response(panels[panel], media_type="application/json", headers={"cache-control": "no-store"})
         if {"from", "to"} & {*request.query_params}:
             return _json(await self._hub.answer(board.panels[panel], start, end, datetime.now(UTC), {}, chosen))
         shown = await self._hub.fresh(View(board.uid, tuple(sorted(chosen.items()))))
@@ -221,9 +242,21 @@ class _Pages:
         self._only(request)
         return Response(self._map, media_type="application/json", headers={"cache-control": "max-age=3600"})
 
+    async def past(self, request: Request) -> Response:
+        """The board as it looked at the minute `at`: the same JSON as a wave's. Raises Misconfigured, Retry."""
+        view, _ = await self._view(request)
+        if view.at is None:
+            raise Misconfigured("a moment is wanted", "send at=2026-10-03T09:17")
+        told, panels = await self._past.shown(view)
+        inside = b",".join(b'"%d":%s' % (panel, data) for panel, data in panels.items())
+        body = b'{"state":%s,"panels":{%s}}' % (told, inside)
+        return Response(body, media_type="application/json", headers={"cache-control": "no-store"})
+
     async def live(self, request: Request) -> Response:
         """Server-sent events: `wave` with what changed and the state of the data; the first holds everything."""
         view, _ = await self._view(request)
+        if view.at is not None:
+            raise Misconfigured("what is past does not change", "ask /api/past")
         viewer = await self._hub.join(view)
         return StreamingResponse(
             self._stream(viewer), media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}

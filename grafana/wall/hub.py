@@ -1,6 +1,7 @@
 """Waves: after commits every panel in view is read once, and what changed is pushed to every screen."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from streams.errors import IocError, Retry
 
 AT_MOST_EVERY_SECONDS = 0.5
 POLL_SECONDS = 5.0
+BEAT_SECONDS = 2.0
 FORGET_SECONDS = 60.0
 BACKLOG = 8
 MOST_VIEWERS = 500
@@ -86,9 +88,11 @@ class Hub:
             await asyncio.sleep(max(0.0, begun + AT_MOST_EVERY_SECONDS - time.monotonic()))
 
     async def beat(self) -> None:
-        """Tell every screen that the server lives and what it knows, even while a wave hangs."""
+        """Tell every screen that the server lives and which sources do, even while a wave hangs."""
         while True:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(BEAT_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hear(touched=False), BEAT_SECONDS)
             self._tell({}, {viewer.view for viewer in self._viewers})
 
     async def wave(self, views: set[View], touched: bool = False) -> None:
@@ -146,14 +150,16 @@ class Hub:
         now: datetime,
         answers: dict[str, asyncio.Task[dict[str, Any]]],
         chosen: Mapping[str, str] | None = None,
+        at: datetime | None = None,
     ) -> dict[str, Any]:
-        """{"from", "to", "frames": [{"ref", "form", "fields", "columns"}]}; equal questions in `answers` are asked once. Raises Retry, Misconfigured."""
+        """{"from", "to", "frames": [{"ref", "form", "fields", "columns"}]}; equal questions in `answers` are asked once.
+        at: from what was known at that minute (None: now). Raises Retry, Misconfigured."""
         over = period(start, end, now)
         tasks = []
         for target in targets:
             sql = expand(target.sql, over, chosen)
             if sql not in answers:
-                answers[sql] = asyncio.ensure_future(self._reader.read(sql))
+                answers[sql] = asyncio.ensure_future(self._reader.read(sql, at))
             tasks.append(answers[sql])
         read = await asyncio.gather(*tasks)
         frames = [{"ref": target.ref, "form": target.form, **columns} for target, columns in zip(targets, read, strict=True)]

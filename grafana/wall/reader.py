@@ -1,5 +1,6 @@
 """Reading figures: a pool of connections as the reader role, rows as columns that JavaScript understands."""
 
+import contextlib
 import time
 from datetime import date, datetime
 from decimal import Decimal
@@ -19,9 +20,11 @@ _TIMES = {1082, 1114, 1184}
 
 
 class Reader:
-    """Runs SQL read-only, at most `at_once` statements at a time, each at most `seconds` long."""
+    """Runs SQL read-only, at most `at_once` statements at a time, each at most `seconds` long. past: the schema of `board_at`'s views."""
 
-    def __init__(self, dsn: str, schema: str = "board", at_once: int = 4, seconds: float = 5.0) -> None:
+    def __init__(self, dsn: str, schema: str = "board", at_once: int = 4, seconds: float = 5.0, past: str = "board_at") -> None:
+        # The past's own now() goes before pg_catalog's, so that the same SQL means the moment it is asked for.
+        self._past = f"set local search_path = {past}, pg_catalog, public"
         options = f"-c default_transaction_read_only=on -c statement_timeout={int(seconds * 1000)} -c search_path={schema} -c timezone=UTC"
         self._pool = AsyncConnectionPool(
             make_conninfo(dsn, options=options, connect_timeout="3", application_name="ioc-wall"),
@@ -40,14 +43,18 @@ class Reader:
     async def close(self) -> None:
         await self._pool.close(timeout=2.0)
 
-    async def read(self, sql: str) -> dict[str, Any]:
+    async def read(self, sql: str, at: datetime | None = None) -> dict[str, Any]:
         """{"fields": [{"name", "type"}], "columns": [[..], ..]}; times in milliseconds since 1970, numbers as numbers, null where unknown.
+
+        at: a whole minute; the answer is what this SQL would have said then, by what was known (None: now).
 
         Raises Retry when the database is away or too slow, Misconfigured when the SQL is wrong or not allowed.
         """
         begun = time.perf_counter()
         try:
-            async with self._pool.connection() as connection:
+            async with self._pool.connection() as connection, contextlib.nullcontext() if at is None else connection.transaction():
+                if at is not None:
+                    await connection.execute(f"{self._past}; set local ioc.at = '{at.isoformat()}'".encode())
                 cursor = await connection.execute(sql.encode())
                 rows = await cursor.fetchall()
                 described = cursor.description or []

@@ -298,6 +298,7 @@ GLASS = Glass(
             "hóa đơn",
             "Số hóa đơn khác nhau (người bán, ký hiệu mẫu số, ký hiệu, số hóa đơn) có ngày lập hôm nay.",
             Sum("invoices"),
+            formula="đếm khóa khác nhau (người bán, KHMSHDon, KHHDon, SHDon) có NLap trong kỳ; mỗi hóa đơn một lần dù gửi mấy lần",
         ),
         Figure(
             "value_vnd",
@@ -307,6 +308,7 @@ GLASS = Glass(
             "điều chỉnh cộng theo dấu.",
             Sum("value_vnd"),
             "money",
+            formula="tổng TgTTTBSo × TGia của hóa đơn đang được chấp nhận hoặc chờ kết quả, làm tròn đến đồng",
         ),
         Figure(
             "accepted",
@@ -314,6 +316,7 @@ GLASS = Glass(
             "hóa đơn",
             "Hóa đơn được cơ quan thuế cấp mã hoặc chấp nhận, tính theo trạng thái hiện nay.",
             Sum("accepted"),
+            formula="đếm hóa đơn có mã (202), hoặc 204 với LTBao 2, chưa bị hủy hay thay thế",
         ),
         Figure(
             "code_seconds_p95",
@@ -323,6 +326,7 @@ GLASS = Glass(
             Percentile("code_seconds_1m", 0.95),
             "seconds",
             watch_above=60,
+            formula="phân vị 95 của (giờ cơ quan thuế ký 202 − giờ tiếp nhận 999, nếu không có thì giờ người bán ký), hạng gần nhất, tần suất theo bậc 1,1",
         ),
         Figure(
             "code_seconds_p50",
@@ -331,6 +335,7 @@ GLASS = Glass(
             "Một nửa số hóa đơn có mã được cấp nhanh hơn số giây này (sai số tối đa 5 %).",
             Percentile("code_seconds_1m", 0.5),
             "seconds",
+            formula="phân vị 50 của (giờ cơ quan thuế ký 202 − giờ tiếp nhận 999, nếu không có thì giờ người bán ký), hạng gần nhất, tần suất theo bậc 1,1",
         ),
         Figure(
             "messages",
@@ -338,17 +343,61 @@ GLASS = Glass(
             "thông điệp",
             "Số thông điệp T-VAN khác nhau (MTDiep), theo giờ của chính thông điệp.",
             Sum("messages"),
+            formula="đếm MTDiep khác nhau theo phút của chính thông điệp; HDon rời không phải thông điệp",
         ),
-        Figure("pending", "Chờ kết quả", "hóa đơn", "Hóa đơn đã gửi, cơ quan thuế chưa trả lời.", Sum("pending")),
-        Figure("rejected", "Bị từ chối", "hóa đơn", "Hóa đơn cơ quan thuế không chấp nhận.", Sum("rejected")),
-        Figure("cancelled", "Đã hủy", "hóa đơn", "Hóa đơn hủy theo thông báo sai sót 04/SS-HĐĐT đã được chấp nhận.", Sum("cancelled")),
-        Figure("replaced", "Bị thay thế", "hóa đơn", "Hóa đơn có hóa đơn khác thay thế.", Sum("replaced")),
-        Figure("tax_vnd", "Tiền thuế", "đ", "Tổng tiền thuế (TgTThue nhân TGia) của hóa đơn còn hiệu lực.", Sum("tax_vnd"), "money"),
         Figure(
-            "sellers", "Người bán", "người bán", "Số người bán khác nhau có hóa đơn lập trong ngày.", Daily("einvoice_sellers", "sellers")
+            "pending",
+            "Chờ kết quả",
+            "hóa đơn",
+            "Hóa đơn đã gửi, cơ quan thuế chưa trả lời.",
+            Sum("pending"),
+            formula="đếm hóa đơn chưa có 202, 204 hay 301 nào nói về nó",
+        ),
+        Figure(
+            "rejected",
+            "Bị từ chối",
+            "hóa đơn",
+            "Hóa đơn cơ quan thuế không chấp nhận.",
+            Sum("rejected"),
+            formula="đếm hóa đơn bị 204 từ chối (LTBao 1, 3 hoặc 9) mà chưa từng được chấp nhận",
+        ),
+        Figure(
+            "cancelled",
+            "Đã hủy",
+            "hóa đơn",
+            "Hóa đơn hủy theo thông báo sai sót 04/SS-HĐĐT đã được chấp nhận.",
+            Sum("cancelled"),
+            formula="đếm hóa đơn có TCTBao 1 trong 300 mà 301 đã chấp nhận",
+        ),
+        Figure(
+            "replaced",
+            "Bị thay thế",
+            "hóa đơn",
+            "Hóa đơn có hóa đơn khác thay thế.",
+            Sum("replaced"),
+            formula="đếm hóa đơn mà một hóa đơn đã được chấp nhận thay thế (TCHDon 1 hoặc 3), trừ hóa đơn đã hủy",
+        ),
+        Figure(
+            "tax_vnd",
+            "Tiền thuế",
+            "đ",
+            "Tổng tiền thuế (TgTThue nhân TGia) của hóa đơn còn hiệu lực.",
+            Sum("tax_vnd"),
+            "money",
+            formula="tổng TgTThue × TGia của hóa đơn đang được chấp nhận hoặc chờ kết quả, làm tròn đến đồng",
+        ),
+        Figure(
+            "sellers",
+            "Người bán",
+            "người bán",
+            "Số người bán khác nhau có hóa đơn lập trong ngày.",
+            Daily("einvoice_sellers", "sellers"),
+            formula="đếm mã số thuế khác nhau (đã mã hóa) có ít nhất một hóa đơn có NLap trong ngày; chi nhánh 13 số tính riêng",
         ),
     ),
     month="value_vnd",
+    law="Nghị định 123/2020/NĐ-CP, sửa đổi bởi Nghị định 70/2025/NĐ-CP; Thông tư 32/2025/TT-BTC; "
+    "thành phần dữ liệu theo Quyết định 1450/QĐ-TCT (07/10/2021) và Quyết định 1271/QĐ-CT (30/05/2025).",
 )
 
 
@@ -364,6 +413,13 @@ DEPARTMENT = Department(
     distinct="sellers",
     members=True,
     life=Life(
-        states={"invoice": InvoiceState, "message": MessageState}, tell=_tell, merge=_merge, counts=_counts, follows=_follows, also=_also
+        states={"invoice": InvoiceState, "message": MessageState},
+        tell=_tell,
+        merge=_merge,
+        counts=_counts,
+        stands_on=lambda state: state.rank[2],
+        follows=_follows,
+        also=_also,
+        also_counts=("messages",),
     ),
 )

@@ -84,25 +84,59 @@ GLASS = Glass(
             Sum("paid_vnd"),
             "money",
             brief="Viện phí",
-        ),
-        Figure("receipts", "Giao dịch thành công", "giao dịch", "Số giao dịch khác nhau đã trả thành công.", Sum("receipts")),
-        Figure(
-            "mismatched", "Trả sai số tiền", "giao dịch", "Giao dịch trả khác số tiền phải trả; không cộng vào số thu.", Sum("mismatched")
+            formula="tổng số tiền thực trả của giao dịch có trạng thái mạnh nhất là thành công (00), theo phút trả",
         ),
         Figure(
-            "hospitals", "Bệnh viện có thu", "bệnh viện", "Số bệnh viện khác nhau có giao dịch thành công trong ngày.", Units("receipts")
+            "receipts",
+            "Giao dịch thành công",
+            "giao dịch",
+            "Số giao dịch khác nhau đã trả thành công.",
+            Sum("receipts"),
+            formula="đếm giao dịch khác nhau có trạng thái mạnh nhất là thành công (00); báo lại không đếm thêm",
         ),
-        Figure("failed", "Giao dịch thất bại", "giao dịch", "Giao dịch ngân hàng báo thất bại.", Sum("failed")),
-        Figure("unknown", "Chưa rõ kết quả", "giao dịch", "Giao dịch ngân hàng chưa cho biết kết quả.", Sum("unknown")),
+        Figure(
+            "mismatched",
+            "Trả sai số tiền",
+            "giao dịch",
+            "Giao dịch trả khác số tiền phải trả; không cộng vào số thu.",
+            Sum("mismatched"),
+            formula="đếm giao dịch có trạng thái mạnh nhất là trả sai số tiền (10)",
+        ),
+        Figure(
+            "hospitals",
+            "Bệnh viện có thu",
+            "bệnh viện",
+            "Số bệnh viện khác nhau có giao dịch thành công trong ngày.",
+            Units("receipts"),
+            formula="đếm mã bệnh viện khác nhau có ít nhất một giao dịch thành công",
+        ),
+        Figure(
+            "failed",
+            "Giao dịch thất bại",
+            "giao dịch",
+            "Giao dịch ngân hàng báo thất bại.",
+            Sum("failed"),
+            formula="đếm giao dịch có trạng thái mạnh nhất là thất bại (01)",
+        ),
+        Figure(
+            "unknown",
+            "Chưa rõ kết quả",
+            "giao dịch",
+            "Giao dịch ngân hàng chưa cho biết kết quả.",
+            Sum("unknown"),
+            formula="đếm giao dịch mà ngân hàng mới chỉ báo chưa rõ (99)",
+        ),
         Figure(
             "refused",
             "Sai chữ ký, không nhận",
             "thông báo",
             "Thông báo có chữ ký sai, bị từ chối và giữ lại để tra cứu.",
             Held("signature"),
+            formula="đếm thông báo có chữ ký sai, theo giờ đến; không tin được đơn vị hay loại ghi trong đó",
         ),
     ),
     month="paid_vnd",
+    law="Chưa có văn bản nào định nghĩa chỉ tiêu này; theo quy cách báo có của ngân hàng (HDBank v1.0.3 ngày 28/06/2024, VNPAY IPN, payOS) và chuẩn VietQR/NAPAS.",
 )
 
 
@@ -116,5 +150,5 @@ DEPARTMENT = Department(
     measures=("receipts", "paid_vnd", "mismatched", "failed", "unknown"),
     distinct="hospitals",
     chunk_days=28,
-    life=Life(states={"receipt": ReceiptState}, tell=_tell, merge=_merge, counts=_counts),
+    life=Life(states={"receipt": ReceiptState}, tell=_tell, merge=_merge, counts=_counts, stands_on=lambda state: state.id),
 )

@@ -89,24 +89,51 @@ GLASS = Glass(
             "phiên",
             "Lượt khám lớp VR đã diễn ra (đã đến, đang khám, đã xong), thuộc ngày bắt đầu theo giờ Việt Nam.",
             Sum("sessions"),
-        ),
-        Figure("finished", "Phiên đã kết thúc", "phiên", "Phiên khám từ xa đã kết thúc.", Sum("finished")),
-        Figure(
-            "minutes", "Phút tư vấn từ xa", "phút", "Tổng thời lượng của các phiên đã kết thúc, tính bằng phút.", Sum("seconds", per=60)
+            formula="đếm Encounter lớp VR mà bản mới nhất là arrived, in-progress hoặc finished, theo phút bắt đầu",
         ),
         Figure(
-            "sites", "Bệnh viện có phiên khám", "bệnh viện", "Số bệnh viện khác nhau có phiên khám từ xa trong ngày.", Units("sessions")
+            "finished",
+            "Phiên đã kết thúc",
+            "phiên",
+            "Phiên khám từ xa đã kết thúc.",
+            Sum("finished"),
+            formula="đếm Encounter lớp VR mà bản mới nhất là finished, theo phút bắt đầu",
         ),
-        Figure("cancelled", "Phiên bị hủy", "phiên", "Phiên khám từ xa bị hủy.", Sum("cancelled")),
+        Figure(
+            "minutes",
+            "Phút tư vấn từ xa",
+            "phút",
+            "Tổng thời lượng của các phiên đã kết thúc, tính bằng phút.",
+            Sum("seconds", per=60),
+            formula="tổng số giây (period.end − period.start) của phiên finished, chia 60, bỏ phần lẻ",
+        ),
+        Figure(
+            "sites",
+            "Bệnh viện có phiên khám",
+            "bệnh viện",
+            "Số bệnh viện khác nhau có phiên khám từ xa trong ngày.",
+            Units("sessions"),
+            formula="đếm serviceProvider khác nhau có ít nhất một phiên đã diễn ra",
+        ),
+        Figure(
+            "cancelled",
+            "Phiên bị hủy",
+            "phiên",
+            "Phiên khám từ xa bị hủy.",
+            Sum("cancelled"),
+            formula="đếm Encounter lớp VR mà bản mới nhất là cancelled",
+        ),
         Figure(
             "not_telehealth",
             "Lượt khám khác, không tính",
             "lượt",
             "Lượt khám của các lớp khác (tại chỗ, nội trú, cấp cứu, tại nhà) đã nhận và để ngoài số liệu.",
             Sum("not_telehealth"),
+            formula="đếm Encounter có lớp khác VR",
         ),
     ),
     month="minutes",
+    law="Luật Khám bệnh, chữa bệnh 15/2023/QH15, Điều 80; Nghị định 96/2023/NĐ-CP, Điều 87 và 88; Thông tư 30/2023/TT-BYT; dữ liệu theo FHIR R4, Encounter lớp VR.",
 )
 
 
@@ -123,5 +150,5 @@ DEPARTMENT = Department(
     finish=lambda sums: {
         ("minutes" if name == "seconds" else name): (value // 60 if name == "seconds" else value) for name, value in sums.items()
     },
-    life=Life(states={"session": SessionState}, tell=_tell, merge=_merge, counts=_counts),
+    life=Life(states={"session": SessionState}, tell=_tell, merge=_merge, counts=_counts, stands_on=lambda state: state.newest[2]),
 )

@@ -2,12 +2,9 @@
 
 from collections.abc import Iterator
 
-import psycopg
 import pytest
-from psycopg import sql
 
 from deploy.embedded.parts import Parts
-from sinks.migrations import schema
 from streams.settings import Settings
 from tests.services.space import Space
 
@@ -16,8 +13,4 @@ from tests.services.space import Space
 def space(settings: Settings, parts: Parts) -> Iterator[Space]:
     made = Space(settings, parts)
     yield made
-    made.store.close()
-    with psycopg.connect(parts.dsn, autocommit=True) as connection:
-        for name in (schema(made.name), f"board_{schema(made.name)}"):
-            connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
-        connection.execute("delete from ioc.migration where space = %s", [made.name])
+    made.drop()

@@ -4,11 +4,12 @@ import uuid
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from deploy.embedded.parts import Parts
 from sinks import figures as read
 from sinks.lives import Figures
-from sinks.migrations import migrate, schema
+from sinks.migrations import board, board_at, migrate, schema
 from sinks.roles import ingest_dsn
 from sinks.timescale import Timescale
 from streams import pseudonym
@@ -30,7 +31,7 @@ class Space:
         migrate(parts.dsn, self.settings)
         self.keys = pseudonym.load(settings.state_dir)
         self.store = self.worker()
-        self.topics = {name: uuid.uuid4().hex for name in ("einvoice", "telehealth", "payment", "rejects")}
+        self.topics = {name: uuid.uuid4().hex for name in ("einvoice", "telehealth", "payment", "rejects", "asked")}
         self.next: dict[str, int] = dict.fromkeys(self.topics, 0)
 
     def worker(self) -> Timescale:
@@ -72,6 +73,14 @@ class Space:
 
     def connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(ingest_dsn(self.settings), autocommit=True, options=f"-c search_path={schema(self.name)},public")
+
+    def drop(self) -> None:
+        """Leave nothing of it in the database."""
+        self.store.close()
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            for name in (schema(self.name), board(self.name), board_at(self.name)):
+                connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
+            connection.execute("delete from ioc.migration where space = %s", [self.name])
 
 
 def paid(number: int, amount: int = 1000, **more: Any) -> Payment:

@@ -147,7 +147,7 @@ def test_topics_are_made_once_and_kept_as_the_settings_say(state_dir: Path) -> N
 
     bootstrap = kafka.ensure(state_dir, silent)
     wanted = Settings(state_dir=state_dir, space="drill-01")
-    names = {f"ioc.drill-01.{name}" for name in ("einvoice", "telehealth", "payment", "rejects", "touched", "cursors")}
+    names = {f"ioc.drill-01.{name}" for name in ("einvoice", "telehealth", "payment", "rejects", "asked", "touched", "cursors")}
     assert set(create_topics(wanted, bootstrap)) == names
     assert create_topics(wanted, bootstrap) == []
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
@@ -156,7 +156,7 @@ def test_topics_are_made_once_and_kept_as_the_settings_say(state_dir: Path) -> N
         described = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, "ioc.drill-01.cursors")])
     finally:
         admin.close()
-    assert partitions == {name: 1 if name.endswith("cursors") else 4 for name in names}
+    assert partitions == {name: 1 if name.endswith(("asked", "cursors")) else 4 for name in names}
     assert "compact" in str(described)
 
 

@@ -6,6 +6,9 @@ import { el } from "./dom.js";
 const KEYS = [
   ["↑ ↓ ← →", "sang ô bên cạnh; trên bản đồ: sang xã bên cạnh"],
   ["Enter", "xem chi tiết của ô đang chọn"],
+  ["i", "số trong ô được tính từ đâu: định nghĩa và từng sự kiện"],
+  ["t", "mở thanh thời gian để xem lại"],
+  ["[ ]  { }", "đang xem lại: lùi, tiến 10 phút; 1 giờ. n: về hiện tại"],
   ["Tab", "đi qua các liên kết trong ô"],
   ["Esc", "ra khỏi ô, rồi về bảng toàn tỉnh"],
   ["?", "mở hoặc đóng bảng phím này"],

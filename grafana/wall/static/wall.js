@@ -2,8 +2,9 @@
 
 import { address, called, fill, leads, question, settle, titleLink } from "./address.js";
 import { digits, el } from "./dom.js";
+import { explaining } from "./explain.js";
 import { clock, date, moment, number, percent, weekday } from "./format.js";
-import { judge } from "./honest.js";
+import { judge, last } from "./honest.js";
 import { keys, stop } from "./keys.js";
 import { Live } from "./live.js";
 import { gauge } from "./panels/gauge.js";
@@ -12,6 +13,7 @@ import { stat } from "./panels/stat.js";
 import { timeline } from "./panels/timeline.js";
 import { trend } from "./panels/trend.js";
 import { alarms, text } from "./panels/words.js";
+import { Bar, Past, momentOf } from "./past.js";
 import { pickers } from "./pickers.js";
 
 const DRAW = { stat, gauge, bargauge: ranking, timeseries: trend, "state-timeline": timeline, table };
@@ -134,9 +136,11 @@ function announce(words) {
 }
 
 function told(now) {
+  if (at !== null && (live.live || live.since === null)) return ["held", live.live ? `quá khứ, lúc ${moment(now, Date.now())}` : "đang đọc quá khứ"];
+  if (at !== null) return ["lost", "không đọc được thời điểm này, đang thử lại"];
   if (!live.live) return live.since === null ? ["held", "đang nối với máy chủ"] : ["lost", `mất kết nối từ ${moment(live.since, now)}, đang nối lại`];
   if (state?.database === false) return ["lost", "không đọc được cơ sở dữ liệu, số liệu đang giữ"];
-  const known = Object.values(state?.departments ?? {}).flatMap((department) => department.sources.map((source) => source.known ?? 0));
+  const known = Object.values(state?.departments ?? {}).flatMap((department) => department.sources.map(last));
   const newest = Math.max(0, ...known);
   if (!newest) return ["held", "đã nối, chưa có tin nào"];
   if (now - newest > 60_000) return ["held", `đã nối, tin mới nhất lúc ${moment(newest, now)}`];
@@ -210,9 +214,16 @@ async function map() {
   DRAW.geomap = module.map;
 }
 
+/** What this page narrows its figures to. */
+function among(board) {
+  const unit = board.variables.find((variable) => variable.name === "unit")?.current;
+  return { ...(unit ? { unit } : {}), from: board.from, to: board.to };
+}
+
 let home = "";
 theme();
-const live = new Live(uid, question(), receive);
+const at = momentOf(wanted.get("at"));
+const live = at === null ? new Live(uid, question(), receive) : new Past(uid, at, receive);
 const loading = load();
 live.open();
 menu().catch(() => undefined);
@@ -222,6 +233,8 @@ if (board) {
   settle(board);
   const drawn = board.panels.some((panel) => panel.type === "geomap") ? map() : null;
   lay(board);
+  explaining(get("grid"), tiles, (id) => figures.get(id), () => ({ board: uid, ...among(board) }), () => at !== null);
+  new Bar(at === null ? null : live, () => live.now());
   drawAll();
   document.fonts.ready.then(drawAll);
   drawn?.then(drawAll);
