@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from streams.errors import Misconfigured
@@ -62,6 +62,30 @@ class Grafana(_Section):
     database: str | None = None
 
 
+class Wall(_Section):
+    """Who may look at the wall, and how much at a time. login: ways in; none lets everyone look who reaches the address, so `ioc serve`
+    then listens on loopback only, unless open_to_all. public: boards that need no login, small cells suppressed. hosts: names the wall
+    is asked for by (none: any, but loopback's own names on loopback). trusted_proxies: whose forwarding headers and user_header are
+    believed. operators: users of the proxy who may see all screens. key_file: the key of links (default: secrets/wall.key in the state folder)."""
+
+    login: tuple[Literal["link", "proxy"], ...] = ()
+    open_to_all: bool = False
+    public: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    user_header: str = Field("X-Forwarded-User", pattern=r"^[A-Za-z0-9-]{1,60}$")
+    operators: tuple[str, ...] = ()
+    key_file: Path | None = None
+    requests_per_second: float = Field(50.0, gt=0)
+    streams_per_address: int = Field(50, ge=1)
+
+    @model_validator(mode="after")
+    def _knows_its_proxy(self) -> "Wall":
+        if "proxy" in self.login and not self.trusted_proxies:
+            raise ValueError("login by proxy needs trusted_proxies, the addresses whose header is believed")
+        return self
+
+
 class Source(_Section):
     """One source of records: which connector, which department, where, how often. credential: `env:NAME` or `file:PATH`, never the secret."""
 
@@ -113,6 +137,7 @@ class Settings(BaseSettings):
     worker: Worker = Worker()
     web: Web = Web()
     grafana: Grafana = Grafana()
+    wall: Wall = Wall()
     sources: tuple[Source, ...] = ()
 
     @field_validator("space")

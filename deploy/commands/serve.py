@@ -18,14 +18,18 @@ from starlette.routing import BaseRoute
 
 from connectors import webhook
 from deploy import console
+from deploy.commands.wall import wall_key
 from deploy.embedded import parts
-from grafana.wall import assets
+from grafana.wall import assets, limits
 from grafana.wall.app import Wall, build
+from grafana.wall.limits import Bounded
 from sinks import migrations, roles
 from streams import brokers, pseudonym, settings
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
 from streams.topics import topic
+
+UNREAD_MS = 30_000
 
 
 def register(app: typer.Typer) -> None:
@@ -46,6 +50,7 @@ def serve(
         raise Misconfigured("the wall's chart library and typeface are not there", f"run `make setup`, or `npm ci` in {assets.HERE}")
     for name in ("psycopg.pool", "aiokafka", "uvicorn.error"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    _closed(chosen, host or chosen.web.host)
     with _listen(host or chosen.web.host, chosen.web.port if port is None else port) as listening:
         import uvloop
 
@@ -71,9 +76,17 @@ async def _serve(chosen: Settings, listening: socket.socket, caught: list[int]) 
             kafka=client,
             topic=topic("touched", chosen.space),
             routes=hooks,
+            access=chosen.wall,
+            key=wall_key(chosen),
         )
         config = uvicorn.Config(
-            build(wall), log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=3, proxy_headers=False
+            build(wall),
+            http=Bounded,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=3,
+            proxy_headers=False,
         )
         _say_where(chosen, listening)
         if not caught:
@@ -107,9 +120,20 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def _closed(chosen: Settings, host: str) -> None:
+    """Raises Misconfigured when everyone who reaches this address could look, and nobody said that this is meant."""
+    if not chosen.wall.login and not chosen.wall.open_to_all and not limits.loopback(host):
+        raise Misconfigured(
+            f"on {host} everyone who reaches this machine could look at the wall, since no login is configured",
+            'set wall.login = ["link"] (or "proxy"), or wall.open_to_all = true if everyone may look',
+        )
+
+
 def _listen(host: str, port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # inherited by connections: who does not read what he asked for is cut
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     try:
         listening.bind((host, port))
         listening.listen()  # the address is said before the server answers: who comes early waits

@@ -17,34 +17,26 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from grafana.macros import period
-from grafana.wall import assets, library, past, places, touches, variables
+from grafana.wall import assets, guard, library, login, past, places, touches, variables
+from grafana.wall.access import Key, Who
 from grafana.wall.explain import Explainer
+from grafana.wall.guard import Guard
 from grafana.wall.hub import Hub, Viewer
 from grafana.wall.library import BOARDS, Board, View
 from grafana.wall.past import Past
 from grafana.wall.reader import Reader
+from streams import settings
 from streams.errors import IocError, Misconfigured, Retry
 
 log = structlog.get_logger()
-
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-)
-HEADERS = (
-    (b"content-security-policy", POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-)
 
 
 @dataclass(frozen=True)
 class Wall:
     """What a wall is made of. province: the code of the one on the map. kafka: aiokafka's connection settings, None to live by polling.
-    routes: what else this server answers (webhooks)."""
+    routes: what else this server answers (webhooks). access: who may look. key: the file with the key of links and cookies."""
 
     reader_dsn: str
     schema: str = "board"
@@ -54,21 +46,8 @@ class Wall:
     kafka: Mapping[str, Any] | None = None
     topic: str = "ioc.touched"
     routes: Sequence[BaseRoute] = field(default=())
-
-
-class _Secure:
-    """Adds the security headers to every answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *HEADERS]
-            await send(message)
-
-        await self._app(scope, receive, sending if scope["type"] == "http" else send)
+    access: settings.Wall = field(default_factory=settings.Wall)
+    key: Path = Path(".run/secrets/wall.key")
 
 
 class _Files(StaticFiles):
@@ -85,8 +64,13 @@ def build(wall: Wall) -> Starlette:
     boards = library.load(wall.boards)
     reader = Reader(wall.reader_dsn, wall.schema)
     hub = Hub(boards, reader)
+    key = Key(wall.key)
+    if "link" in wall.access.login:
+        key.make()
+    if unknown := sorted(set(wall.access.public) - set(boards)):
+        raise Misconfigured(f"wall.public names boards that are not there: {', '.join(unknown)}", f"choose from {', '.join(boards)}")
     looking_back = Past(boards, wall.reader_dsn, wall.schema, wall.schema_at)
-    pages = _Pages(boards, hub, reader, wall.province, looking_back)
+    pages = _Pages(boards, hub, reader, wall.province, looking_back, wall.access, key)
     explainer = Explainer(wall.reader_dsn, wall.schema, boards)
     fonts = _Files(directory=assets.FONT, check_dir=False)
     routes = [
@@ -103,6 +87,7 @@ def build(wall: Wall) -> Starlette:
         Route("/readyz", pages.readyz),
         Route("/metrics", pages.metrics),
         Route("/vendor/{name}", pages.vendor),
+        *login.routes(key, "link" in wall.access.login),
         Mount("/fonts", fonts),
         Mount("/static", _Files(directory=assets.STATIC)),
         *wall.routes,
@@ -127,7 +112,12 @@ def build(wall: Wall) -> Starlette:
             await looking_back.close()
             explainer.close()
 
-    app = Starlette(routes=routes, lifespan=lifespan, middleware=[Middleware(_Secure)], exception_handlers={IocError: _refused})
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[Middleware(Guard, rules=wall.access, key=key)],
+        exception_handlers={IocError: _refused},
+    )
     app.state.hub = hub
     return app
 
@@ -161,16 +151,26 @@ def _json(found: Any, status: int = 200) -> Response:
 
 
 class _Pages:
-    def __init__(self, boards: dict[str, Board], hub: Hub, reader: Reader, province: str, looking_back: Past) -> None:
+    def __init__(
+        self, boards: dict[str, Board], hub: Hub, reader: Reader, province: str, looking_back: Past, access: settings.Wall, key: Key
+    ) -> None:
         self._boards = boards
         self._hub = hub
         self._reader = reader
         self._past = looking_back
         self._map = places.communes(province)
+        self._public = frozenset(access.public)
+        self._key = key
+
+    def _seen_by(self, who: Who) -> list[Board]:
+        return [board for uid, board in self._boards.items() if who.whole(uid) or uid in self._public]
 
     async def home(self, request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"/d/{next(iter(self._boards))}{query}", 307)
+        seen = self._seen_by(guard.who(request))
+        if not seen:
+            return PlainTextResponse("Không có bảng nào để xem.\n", 404)
+        return RedirectResponse(f"/d/{seen[0].uid}{query}", 307)
 
     async def board_page(self, request: Request) -> Response:
         if request.path_params["uid"] not in self._boards:
@@ -179,7 +179,7 @@ class _Pages:
 
     async def boards(self, request: Request) -> Response:
         """Every board; `below` are those people come to from another one, since they ask for a choice."""
-        found = [(board, bool(board.variables)) for board in self._boards.values()]
+        found = [(board, bool(board.variables)) for board in self._seen_by(guard.who(request))]
         return _json([{"uid": board.uid, "title": board.title, "tags": board.public["tags"], "below": below} for board, below in found])
 
     def _board(self, request: Request) -> Board:
@@ -203,10 +203,11 @@ class _Pages:
     async def _view(self, request: Request) -> tuple[View, list[dict[str, Any]]]:
         """The view an address asks for, and its pickers; a period only where the board offers some. Raises Misconfigured, Retry."""
         board = self._board(request)
-        self._only(request, "board", "at", *board.parameters, *(("from", "to") if board.periods else ()))
+        self._only(request, "board", "at", "screen", *board.parameters, *(("from", "to") if board.periods else ()))
         chosen, pickers, start, end = await self._chosen(request, board)
         over = None if (start, end) == (board.start, board.end) else (start, end)
-        return View(board.uid, tuple(sorted(chosen.items())), self._at(request), over), pickers
+        public = not guard.who(request).whole(board.uid)
+        return View(board.uid, tuple(sorted(chosen.items())), self._at(request), over, public), pickers
 
     def _at(self, request: Request) -> datetime | None:
         """The minute of the past that the address asks for. Raises Misconfigured."""
@@ -226,13 +227,14 @@ class _Pages:
         if panel not in board.panels:
             raise Misconfigured("there is no such panel", f"ask /api/boards/{board.uid}")
         chosen, _, start, end = await self._chosen(request, board)
-        if (at := self._at(request)) is not None:
+        whole = guard.who(request).whole(board.uid)
+        if whole and (at := self._at(request)) is not None:
             over = None if (start, end) == (board.start, board.end) else (start, end)
             _, panels = await self._past.shown(View(board.uid, tuple(sorted(chosen.items())), at, over))
             return Response(panels[panel], media_type="application/json", headers={"cache-control": "no-store"})
-        if {"from", "to"} & {*request.query_params}:
+        if whole and {"from", "to"} & {*request.query_params}:
             return _json(await self._hub.answer(board.panels[panel], start, end, datetime.now(UTC), {}, chosen))
-        shown = await self._hub.fresh(View(board.uid, tuple(sorted(chosen.items()))))
+        shown = await self._hub.fresh(View(board.uid, tuple(sorted(chosen.items())), public=not whole))
         if panel not in shown:
             raise Retry("the figures cannot be read now", "try again")
         return Response(shown[panel], media_type="application/json", headers={"cache-control": "no-store"})
@@ -259,13 +261,15 @@ class _Pages:
             raise Misconfigured("what is past does not change", "ask /api/past")
         viewer = await self._hub.join(view)
         return StreamingResponse(
-            self._stream(viewer), media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"}
+            self._stream(viewer, guard.who(request)),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
 
-    async def _stream(self, viewer: Viewer) -> AsyncIterator[bytes]:
+    async def _stream(self, viewer: Viewer, who: Who) -> AsyncIterator[bytes]:
         try:
             yield b"retry: 2000\n\n"
-            while (message := await viewer.waiting.get()) is not None:
+            while (message := await viewer.waiting.get()) is not None and self._key.vouches(who):
                 yield message
         finally:
             self._hub.leave(viewer)

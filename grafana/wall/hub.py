@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from grafana.macros import expand, period
-from grafana.wall import state
+from grafana.wall import small, state
 from grafana.wall.library import Board, Target, View
 from grafana.wall.reader import Reader
 from streams import metrics
@@ -136,7 +136,8 @@ class Hub:
         board = self._boards[view.uid]
         start, end = view.over or (board.start, board.end)
         try:
-            return orjson.dumps(await self.answer(board.panels[panel], start, end, view.at or now, answers, dict(view.chosen)))
+            data = await self.answer(board.panels[panel], start, end, view.at or now, answers, dict(view.chosen))
+            return orjson.dumps(small.panel(board.config(panel), data) if view.public else data)
         except Retry:
             return None
         except IocError as error:
@@ -175,9 +176,10 @@ class Hub:
             "departments": self._departments,
         }
 
-    def _message(self, panels: dict[int, bytes]) -> bytes:
+    def _message(self, view: View, panels: dict[int, bytes]) -> bytes:
+        state = small.state(self.state()) if view.public else self.state()
         inside = b",".join(b'"%d":%s' % (panel, data) for panel, data in panels.items())
-        return b'event: wave\ndata: {"state":%s,"panels":{%s}}\n\n' % (orjson.dumps(self.state()), inside)
+        return b'event: wave\ndata: {"state":%s,"panels":{%s}}\n\n' % (orjson.dumps(state), inside)
 
     def _tell(self, changed: dict[View, dict[int, bytes]], views: set[View]) -> None:
         messages: dict[View, bytes] = {}
@@ -185,7 +187,7 @@ class Hub:
             if viewer.view not in views:
                 continue
             if viewer.view not in messages:
-                messages[viewer.view] = self._message(changed.get(viewer.view, {}))
+                messages[viewer.view] = self._message(viewer.view, changed.get(viewer.view, {}))
             if not viewer.give(messages[viewer.view]):
                 metrics.WALL_DROPPED.inc()
                 self.leave(viewer)
@@ -196,7 +198,7 @@ class Hub:
             raise Retry("too many screens are connected", "try again later", 10)
         await self.fresh(view)
         viewer = Viewer(view)
-        viewer.give(self._message(self._shown.get(view, {})))
+        viewer.give(self._message(view, self._shown.get(view, {})))
         self._viewers.add(viewer)
         metrics.WALL_VIEWERS.labels(view.uid).inc()
         return viewer

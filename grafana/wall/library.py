@@ -42,16 +42,22 @@ class Board:
         """What its variables are called in an address."""
         return tuple(f"var-{variable.name}" for variable in self.variables)
 
+    def config(self, panel: int) -> dict[str, Any]:
+        """The fieldConfig of a panel: units, and what differs by column."""
+        found: dict[str, Any] = next((each.get("fieldConfig", {}) for each in self.public["panels"] if each["id"] == panel), {})
+        return found
+
 
 @dataclass(frozen=True)
 class View:
     """What a screen looks at: a board, the values chosen for its variables (sorted by name), the moment it is seen from (None: now, live),
-    and the period as time expressions (None: the board's own)."""
+    and the period as time expressions (None: the board's own). public: seen without login, so small cells are suppressed."""
 
     uid: str
     chosen: tuple[tuple[str, str], ...] = ()
     at: datetime | None = None
     over: tuple[str, str] | None = None
+    public: bool = False
 
 
 def load(directory: Path) -> dict[str, Board]:

@@ -351,7 +351,7 @@ def test_viewers_get_nothing_but_declared_panels(house: House, path: str, status
 
 
 def test_nothing_can_be_posted(house: House) -> None:
-    assert httpx.post(f"{house.server.url}/api/boards/ioc-overview/panels/1", json={"rawSql": "select 1"}).status_code == 405
+    assert httpx.post(f"{house.server.url}/api/boards/ioc-overview/panels/1", json={"rawSql": "select 1"}).status_code == 403
 
 
 def test_every_answer_forbids_foreign_scripts(house: House) -> None:
