@@ -21,4 +21,7 @@ WALL_QUERY_SECONDS = Histogram("ioc_wall_query_seconds", "Time of one panel quer
 WALL_QUERY_FAILURES = Counter("ioc_wall_query_failures", "Panel queries that failed.")
 WALL_REFUSED = Counter("ioc_wall_refused", "Requests refused at the door, by what was wrong.", ["why"])
 WALL_LOGINS = Counter("ioc_wall_logins", "Attempts to log in by a link.", ["said"])
+WALL_SCREENS = Gauge("ioc_wall_screens", "Screens that reported within a day: alive ones, and those fallen silent.", ["state"])
+WALL_SCREENS_WRONG = Gauge("ioc_wall_screens_with_errors", "Screens alive that show an error.")
+WALL_SCREEN_LAG = Gauge("ioc_wall_screen_lag_seconds", "Age of what the slowest living screen had drawn when it reported.")
 WALL_TOUCHES = Counter("ioc_wall_touches", "Wake-ups read from Kafka.")

@@ -4,14 +4,14 @@ import json
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from deploy import console
 from deploy.console import Json
 from streams import settings
-from streams.errors import Misconfigured
+from streams.errors import Misconfigured, Retry
 from streams.event import VIETNAM
 from streams.settings import Settings
 
@@ -20,9 +20,12 @@ SECONDS_A_DAY = 86_400
 
 def register(app: typer.Typer) -> None:
     """Add `ioc wall ...`."""
-    group = typer.Typer(help="Who may look at the wall: links for people and screens, and how to revoke them.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Who may look at the wall: links for people and screens, and how to revoke them; the screens themselves.", no_args_is_help=True
+    )
     group.command("link")(link)
     group.command("rotate")(rotate)
+    group.command("screens")(screens)
     app.add_typer(group, name="wall")
 
 
@@ -70,6 +73,43 @@ def rotate(as_json: Json = False) -> None:
     path = wall_key(settings.load())
     access.Key(path).rotate()
     console.result({"rotated": True, "key": str(path)}, as_json, lambda: console.say("no link made before works any more"))
+
+
+def screens(
+    url: Annotated[str | None, typer.Option(help="The wall to ask (default: the one of this state folder).")] = None, as_json: Json = False
+) -> None:
+    """Which screens are alive, what each shows, since when, how far behind, and what is wrong on it. Silent ones come first."""
+    found = _asked(settings.load(), url, "/api/screens")
+
+    def row(each: dict[str, Any]) -> list[object]:
+        since, heard = (datetime.fromtimestamp(each[key] / 1000, VIETNAM).strftime("%d/%m %H:%M:%S") for key in ("since", "heard"))
+        wrong = [*each["errors"], *([] if each["current"] else ["old version"]), *([] if each["visible"] else ["not visible"])]
+        told = (each["name"], each["address"], each["view"], since, heard, each["wave"], each["behind"], each["lag_seconds"])
+        return [each["state"], *told, "; ".join(wrong)]
+
+    columns = ("state", "name", "address", "shows", "since", "heard", "wave", "behind", "lag s", "wrong")
+    console.result(found, as_json, lambda: console.table(columns, map(row, found["screens"]), f"{len(found['screens'])} screens"))
+
+
+def _asked(chosen: Settings, url: str | None, path: str) -> dict[str, Any]:
+    """A question to the running wall, as an operator for a minute: who may read the key may do so. Raises Retry, Misconfigured."""
+    import httpx
+
+    from grafana.wall import access
+
+    headers = {"host": chosen.wall.hosts[0]} if chosen.wall.hosts else {}
+    if chosen.wall.login:
+        grant = access.new_grant("cookie", "ioc wall", time.time() + 60, None, operator=True, once=False)
+        headers["cookie"] = f"{access.COOKIE}={access.Key(wall_key(chosen)).sign(grant)}"
+    base = (url or where(chosen)).rstrip("/")
+    try:
+        answer = httpx.get(base + path, headers=headers, timeout=10)
+    except httpx.HTTPError as error:
+        raise Retry(f"the wall at {base} does not answer ({type(error).__name__})", "start `ioc serve`, or give --url") from error
+    if answer.status_code != 200:
+        raise Misconfigured(f"the wall at {base} answers {answer.status_code}", "run this where its state folder and settings are")
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 def where(chosen: Settings) -> str:

@@ -186,6 +186,6 @@ def identify(login: tuple[str, ...], key: Key, user_header: str, operators: froz
         user = headers.get(user_header.lower(), "") if trusted and "proxy" in login else ""
         if user and "," not in user:
             return Who(user[:100], None, user in operators, time.time() + PROXY_SECONDS)
-        return by_cookie(key, headers.get("cookie", ""), time.time()) if "link" in login else NOBODY
+        return by_cookie(key, headers.get("cookie", ""), time.time())
 
     return found

@@ -27,6 +27,7 @@ from grafana.wall.hub import Hub, Viewer
 from grafana.wall.library import BOARDS, Board, View
 from grafana.wall.past import Past
 from grafana.wall.reader import Reader
+from grafana.wall.screens import Screens
 from streams import settings
 from streams.errors import IocError, Misconfigured, Retry
 
@@ -63,9 +64,10 @@ def build(wall: Wall) -> Starlette:
     """The application; it connects when it starts and reconnects for ever. Raises Misconfigured for bad boards. `app.state.hub` is its hub."""
     boards = library.load(wall.boards)
     reader = Reader(wall.reader_dsn, wall.schema)
-    hub = Hub(boards, reader)
+    version = assets.version()
+    hub = Hub(boards, reader, version)
     key = Key(wall.key)
-    if "link" in wall.access.login:
+    if wall.access.login:
         key.make()
     if unknown := sorted(set(wall.access.public) - set(boards)):
         raise Misconfigured(f"wall.public names boards that are not there: {', '.join(unknown)}", f"choose from {', '.join(boards)}")
@@ -87,6 +89,7 @@ def build(wall: Wall) -> Starlette:
         Route("/readyz", pages.readyz),
         Route("/metrics", pages.metrics),
         Route("/vendor/{name}", pages.vendor),
+        *Screens(lambda: hub.waves, version).routes(),
         *login.routes(key, "link" in wall.access.login),
         Mount("/fonts", fonts),
         Mount("/static", _Files(directory=assets.STATIC)),
@@ -175,7 +178,8 @@ class _Pages:
     async def board_page(self, request: Request) -> Response:
         if request.path_params["uid"] not in self._boards:
             return PlainTextResponse("Không có bảng này.\n", 404)
-        return FileResponse(assets.STATIC / "index.html", headers={"cache-control": "no-cache"})
+        rotates = "kiosk" in request.query_params and {"boards", "rotate"} & {*request.query_params}
+        return FileResponse(assets.STATIC / ("kiosk.html" if rotates else "index.html"), headers={"cache-control": "no-cache"})
 
     async def boards(self, request: Request) -> Response:
         """Every board; `below` are those people come to from another one, since they ask for a choice."""

@@ -52,7 +52,9 @@ class Viewer:
 class Hub:
     """Keeps what each view shows now. One query per panel per wave, however many screens look at it; a view nobody looks at is forgotten."""
 
-    def __init__(self, boards: dict[str, Board], reader: Reader) -> None:
+    def __init__(self, boards: dict[str, Board], reader: Reader, version: str = "") -> None:
+        self._version = version
+        self.waves = 0
         self._boards = boards
         self._reader = reader
         self._viewers: set[Viewer] = set()
@@ -104,6 +106,7 @@ class Hub:
                 now = datetime.now(UTC)
                 pairs = [(view, panel) for view in views for panel in self._boards[view.uid].panels if self.database]
                 found = await asyncio.gather(*(self._panel(view, panel, now, answers) for view, panel in pairs))
+            self.waves += 1
             self._forget(views)
             changed: dict[View, dict[int, bytes]] = {view: {} for view in views}
             for (view, panel), data in zip(pairs, found, strict=True):
@@ -170,6 +173,8 @@ class Hub:
         """What screens need to judge their tiles by themselves."""
         return {
             "now": round(time.time() * 1000),
+            "wave": self.waves,
+            "version": self._version,
             "database": self.database,
             "kafka": self.kafka,
             "lag_seconds": None if self._lag_seconds is None else round(self._lag_seconds, 2),

@@ -1,4 +1,6 @@
-"""`python -m tests.bench`: the measured table. `identity`: what it costs to know every id for ever. `paint`: how soon the wall shows something."""
+"""`python -m tests.bench`: the measured table. `identity`: what it costs to know every id for ever. `paint`: how soon the wall shows something.
+
+`screens`: many screens on one server, alone."""
 
 import contextlib
 import os
@@ -10,11 +12,11 @@ from typing import Annotated
 import typer
 
 from deploy import console
-from tests.bench import figures, identity, limits, ours, paint, peers
+from tests.bench import figures, identity, limits, ours, paint, peers, screens
 from tests.bench.figures import Figure, median, ratio
 from tests.bench.stage import Stage, stage
 
-PARTS = ("ours", "limits", "plain", "quix")
+PARTS = ("ours", "limits", "plain", "quix", "screens")
 PLAIN_ROWS = 200_000
 EACH_ROWS = 5_000
 TIMES_PLAIN, TIMES_QUIX, WORKER_MB = 5.0, 1.8, 300.0
@@ -49,6 +51,7 @@ def bench(
 
 app.command("identity")(identity.main)
 app.command("paint")(paint.main)
+app.command("screens")(screens.main)
 
 
 def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
@@ -59,6 +62,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
     plain: list[peers.Run] = []
     each: list[peers.Run] = []
     quix: list[peers.Run] = []
+    glass: list[screens.Run] = []
     there.peer_tables("limit")
     blocks = limits.ready(there) if "limits" in chosen else []
     python = peers.quix_python() if "quix" in chosen else None
@@ -80,6 +84,9 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
         if python is not None:
             quix.append(peers.quix(there, python, total - there.truth.repeats))
             console.say(f"  Quix Streams {quix[-1].seen.rate:,.0f} rows/s")
+        if "screens" in chosen:
+            glass.append(screens.run(there.settings))
+            console.say(f"  {screens.SCREENS} screens, {glass[-1].cpu / glass[-1].seconds:.2f} s of CPU a second")
     found = _of_ours(mine) if mine else []
     if copied:
         found.append(median("limit: COPY, temporary table, insert on conflict", "rows/s", copied))
@@ -87,7 +94,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
     found += (
         _of_peer("plain Faust agent, take(500)", plain) + _of_peer("plain Faust agent, per event", each) + _of_peer("Quix Streams", quix)
     )
-    return found + _ratios(found)
+    return found + _ratios(found) + (screens.of(glass) if glass else [])
 
 
 def _of_ours(runs: Sequence[ours.Run]) -> list[Figure]:

@@ -8,96 +8,36 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import psycopg
 import pytest
-import uvicorn
 
-from deploy.commands.serve import _listen
 from deploy.embedded.parts import Parts
 from grafana.wall import access, limits, small
-from grafana.wall.app import Wall, build
-from grafana.wall.limits import Bounded, Buckets
+from grafana.wall.limits import Buckets
+from grafana.wall.screens import ALIVE_SECONDS, MOST_OF_ONE_ADDRESS, Beacon, Screens
 from sinks import migrations, roles
 from streams import settings as house_settings
 from streams.errors import Misconfigured
 from streams.settings import Settings
 from tests.eventually import eventually
+from tests.wall_door import SPACE, Door, door, prepared
 
-SPACE = "access-test"
 PUBLIC = "ioc-overview"
 CLOSED = "ioc-payment"
 
 
-@dataclass
-class Door:
-    """A wall with rules of its own."""
-
-    wall: Wall
-    server: uvicorn.Server
-    url: str
-    port: int
-    key: access.Key = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.key = access.Key(self.wall.key)
-
-    def token(self, kind: str = "link", boards: tuple[str, ...] | None = None, seconds: float = 600, **more: Any) -> str:
-        more = {"operator": False, "once": True, **more}
-        return self.key.sign(access.new_grant(kind, "test", time.time() + seconds, boards, **more))  # type: ignore[arg-type]  # wrong kinds too
-
-    def login(self, token: str, **headers: str) -> httpx.Response:
-        return httpx.post(f"{self.url}/api/login", json={"token": token}, headers={"origin": self.url, **headers}, timeout=20)
-
-    def get(self, path: str, token: str | None = None, **headers: str) -> httpx.Response:
-        """With the cookie, or without any."""
-        cookie = {"cookie": f"{access.COOKIE}={token}"} if token is not None else {}
-        return httpx.get(self.url + path, headers={**cookie, **headers}, timeout=20)
-
-
 @pytest.fixture(scope="module")
 def closed(settings: Settings, parts: Parts) -> Settings:
-    """The space with its figures: three invoices in one commune, 4.321 in another."""
-    chosen = settings.model_copy(update={"space": SPACE})
-    migrations.migrate(parts.dsn, chosen)
-    with psycopg.connect(parts.dsn, autocommit=True) as connection:
-        connection.execute(f"set search_path = {migrations.schema(SPACE)}, public")
-        for unit, n in (("C1", 3), ("C2", 4321)):
-            cells = "%s, 'a kind', %s, %s, %s, 0, 0, 0, 0, 777777, 70707"
-            connection.execute(f"insert into einvoice_1m values (date_trunc('minute', now()), clock_timestamp(), {cells})", [unit, n, n, n])
-            connection.execute(f"insert into einvoice_1d values ((now() at time zone 'Asia/Ho_Chi_Minh')::date, {cells})", [unit, n, n, n])
-        connection.execute("insert into heard values ('einvoice', 'tax-feed', now(), now(), now())")
-    return chosen
-
-
-@contextmanager
-def door(closed: Settings, folder: Path, **rules: Any) -> Iterator[Door]:
-    wall = Wall(
-        reader_dsn=roles.reader_dsn(closed),
-        schema=migrations.board(SPACE),
-        access=house_settings.Wall(**rules),
-        key=folder / "secrets" / "wall.key",
-    )
-    listening = _listen("127.0.0.1", 0)
-    config = uvicorn.Config(build(wall), http=Bounded, log_config=None, timeout_graceful_shutdown=1, proxy_headers=False)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        eventually(lambda: server.started)
-        port = listening.getsockname()[1]
-        yield Door(wall, server, f"http://127.0.0.1:{port}", port)
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    """The space with its figures."""
+    return prepared(settings, parts)
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +159,47 @@ def test_a_new_key_revokes_links_and_cookies_and_ends_streams(by_link: Door) -> 
     assert by_link.login(link).status_code == 403
     assert by_link.get(f"/api/boards/{CLOSED}", cookie).status_code == 401
     assert stat.S_IMODE(by_link.wall.key.stat().st_mode) == 0o600
+
+
+def test_screens_report_and_operators_see_them(by_link: Door) -> None:
+    said = {
+        "screen": "a1",
+        "view": CLOSED,
+        "wave": 1,
+        "at": int(time.time() * 1000),
+        "version": "v",
+        "errors": ["panel 3"],
+        "visible": True,
+    }
+
+    def report(token: str | None, **more: Any) -> int:
+        cookie = {"cookie": f"{access.COOKIE}={token}"} if token else {}
+        answer = httpx.post(f"{by_link.url}/api/seen", json={**said, **more}, headers={"origin": by_link.url, **cookie}, timeout=20)
+        return answer.status_code
+
+    mine, operator = by_link.token("cookie"), by_link.token("cookie", operator=True)
+    assert report(mine) == 204
+    assert report(None, screen="public") == 204, "the public is heard, and forgotten"
+    assert [report(mine, **wrong) for wrong in ({"screen": "<b>"}, {"errors": ["x"] * 9}, {"view": "x" * 900}, {"more": 1})] == [400] * 4
+    found = by_link.get("/api/screens", operator).json()["screens"]
+    assert [(each["screen"], each["name"], each["view"], each["errors"], each["state"]) for each in found] == [
+        ("a1", "test", CLOSED, ["panel 3"], "alive")
+    ]
+    assert found[0]["lag_seconds"] < 10
+
+
+def test_screens_that_fall_silent_are_told_first_and_none_fill_the_memory() -> None:
+    known = Screens(lambda: 12, "v2")
+    now = time.time()
+    said = Beacon("s", "ioc-overview", 10, int((now - 2) * 1000), "v1", [], True)
+    known.heard(said, "sảnh", "10.0.0.1", now)
+    known.heard(msgspec.structs.replace(said, screen="t", version="v2"), "họp", "10.0.0.2", now - ALIVE_SECONDS - 1)
+    silent, alive = known.told()
+    assert (silent["screen"], silent["state"], alive["state"], alive["behind"]) == ("t", "silent", "alive", 2)
+    assert (silent["current"], alive["current"], alive["lag_seconds"]) == (True, False, pytest.approx(2, abs=0.1))
+    for i in range(3 * MOST_OF_ONE_ADDRESS):
+        known.heard(msgspec.structs.replace(said, screen=f"x{i}"), "", "6.6.6.6", now)
+    assert len(known.told()) == 2 + MOST_OF_ONE_ADDRESS, "one address does not push out the others"
 
 
 def test_a_link_without_operator_does_not_see_the_screens(by_link: Door) -> None:

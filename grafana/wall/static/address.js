@@ -3,7 +3,7 @@
 import { shortName } from "./format.js";
 import { config } from "./frames.js";
 
-const KEPT = ["theme", "kiosk", "at"];
+const KEPT = ["theme", "kiosk", "screen", "at"];
 const here = new URLSearchParams(location.search);
 const chosen = new Map();
 const period = { from: "", to: "" };

@@ -11,6 +11,7 @@ const KEYS = [
   ["[ ]  { }", "đang xem lại: lùi, tiến 10 phút; 1 giờ. n: về hiện tại"],
   ["Tab", "đi qua các liên kết trong ô"],
   ["Esc", "ra khỏi ô, rồi về bảng toàn tỉnh"],
+  ["f", "toàn màn hình, khi trình chiếu"],
   ["?", "mở hoặc đóng bảng phím này"],
 ];
 const WAYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };

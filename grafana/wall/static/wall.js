@@ -15,6 +15,7 @@ import { trend } from "./panels/trend.js";
 import { alarms, text } from "./panels/words.js";
 import { Bar, Past, momentOf } from "./past.js";
 import { pickers } from "./pickers.js";
+import { watch } from "./screen.js";
 
 const DRAW = { stat, gauge, bargauge: ranking, timeseries: trend, "state-timeline": timeline, table };
 const WITHOUT_DATA = { text, alertlist: alarms, row: () => undefined };
@@ -111,6 +112,7 @@ function receive(wave) {
   }
   tick();
   shown();
+  screen.saw(wave);
 }
 
 /** The first figures stand on the glass. */
@@ -222,6 +224,7 @@ function among(board) {
 
 let home = "";
 theme();
+const screen = watch(uid);
 const at = momentOf(wanted.get("at"));
 const live = at === null ? new Live(uid, question(), receive) : new Past(uid, at, receive);
 const loading = load();
