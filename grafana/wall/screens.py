@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -57,7 +58,7 @@ class Screens:
         self._wave, self._version = wave, version
         self._known: OrderedDict[tuple[str, str], Screen] = OrderedDict()
         for state in ("alive", "silent"):
-            metrics.WALL_SCREENS.labels(state).set_function(lambda state=state: self._count(state))
+            metrics.WALL_SCREENS.labels(state).set_function(partial(self._count, state))
         metrics.WALL_SCREENS_WRONG.set_function(lambda: sum(bool(each["errors"]) for each in self.told() if each["state"] == "alive"))
         metrics.WALL_SCREEN_LAG.set_function(
             lambda: max((each["lag_seconds"] for each in self.told() if each["state"] == "alive"), default=0)

@@ -9,6 +9,7 @@ from streams.department import glasses
 from streams.figures import Daily, Figure, Held, Sum, Units
 
 FEWEST = 5
+PLACES = ("latitude", "longitude")  # where a hospital stands is no secret
 _WORD = re.compile(r"(?:currency:financial:(.*):suffix|suffix:(.*))")
 
 
@@ -47,29 +48,34 @@ def _rule(unit: str) -> Callable[[float], int | None]:
 
 
 def panel(config: Mapping[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    """The answer of a panel as the public may see it. config: its fieldConfig."""
+    """The answer of a panel as the public may see it, `withheld` when a number is kept back. config: its fieldConfig."""
     common = config.get("defaults", {}).get("unit", "")
-    special = {
-        override["matcher"]["options"]: each["value"]
+    special: dict[str, dict[str, Any]] = {
+        override["matcher"]["options"]: {each["id"]: each["value"] for each in override["properties"]}
         for override in config.get("overrides", [])
         if override["matcher"]["id"] == "byName"
-        for each in override["properties"]
-        if each["id"] == "unit"
     }
-    return {**data, "frames": [_frame(frame, common, special) for frame in data["frames"]]}
+    others = (override for override in config.get("overrides", []) if override["matcher"]["id"] != "byName")
+    if any(each["id"] == "unit" for override in others for each in override["properties"]):
+        common = ""  # which columns that unit is for is not for us to guess
+    frames = [_frame(frame, common, special) for frame in data["frames"]]
+    kept = [value is not None for frame in data["frames"] for column in frame["columns"] for value in column]
+    sent = [value is not None for frame in frames for column in frame["columns"] for value in column]
+    return {**data, "frames": frames, **({"withheld": True} if kept != sent else {})}
 
 
-def _frame(frame: dict[str, Any], common: str, special: Mapping[str, str]) -> dict[str, Any]:
+def _frame(frame: dict[str, Any], common: str, special: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     columns = []
     for described, values in zip(frame["fields"], frame["columns"], strict=True):
         kept: list[Any]
-        if described["type"] == "number":
-            rule = _rule(special.get(described["name"], common))
-            kept = [None if value is None else rule(value) for value in values]
-        elif described["type"] == "time":
+        own = special.get(described["name"], {})
+        if described["type"] == "string":
+            kept = [value if isinstance(value, str) else None for value in values]
+        elif described["type"] == "time" or described["name"] in PLACES or own.get("mappings"):  # a mapped number is a word
             kept = values
         else:
-            kept = [value if isinstance(value, str) else None for value in values]
+            rule = _rule(own.get("unit", common))
+            kept = [None if value is None else rule(value) for value in values]
         columns.append(kept)
     return {**frame, "columns": columns}
 

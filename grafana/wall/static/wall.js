@@ -93,6 +93,7 @@ function draw(held, now) {
   const unit = DRAW[held.panel.type](held.body, held.panel, data, now);
   held.unit.textContent = typeof unit === "string" ? unit : "";
   held.why = held.body.querySelector(".sub");
+  if (data.withheld) held.body.querySelector(".sub, .empty")?.replaceChildren("có số không công bố");
   held.said = held.why ? [...held.why.childNodes] : null;
   return undefined;
 }
