@@ -56,6 +56,7 @@ export function watch(board) {
 
   return {
     saw({ state, panels }) {
+      if (state.version === undefined) return; // a moment of the past, which no server keeps moving
       last = state;
       first ??= state.version;
       for (const [id, data] of Object.entries(panels)) {
