@@ -25,7 +25,10 @@ _FIGURES = {
 
 
 def fill(dsn: str, settings: Settings) -> None:
-    """Put them in, through today up to now; every source was just heard, and one quality figure is not whole."""
+    """Put them in, through today up to now; every source was just heard, and one quality figure is not whole.
+
+    Each unit has one at midnight, so that no hour of the day finds it empty.
+    """
     migrations.migrate(dsn, settings)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("set search_path = {}, public").format(sql.Identifier(schema(settings.space))))
@@ -42,7 +45,7 @@ def _department(connection: psycopg.Connection[tuple[object, ...]], department: 
     connection.execute(
         f"""insert into {department}_1m
         select minute, minute + interval '1 minute', code, 'thường', {measures} from (
-          select minute, code, floor({size} * {_HOURS} * (0.7 + 0.6 * random()) * share)::bigint as n
+          select minute, code, greatest(floor({size} * {_HOURS} * (0.7 + 0.6 * random()) * share)::bigint, (h = 0)::int) as n
           from ({_SLOTS}) as slot, (
             select code, power(row_number() over (order by md5(code)), -0.8) / 4 as share from unit where kind = %s
           ) as place
