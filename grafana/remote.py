@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from grafana_client.api import GrafanaApi
+from grafana_client.client import GrafanaException
+from grafana_client.model import PersonalPreferences
+from niquests.exceptions import JSONDecodeError, RequestException
 
 from grafana.layout import SOURCE
 from grafana.macros import interval_seconds
@@ -16,6 +20,7 @@ FOLDER_UID, FOLDER = "ioc", "IOC"
 HOME = "ioc-overview"
 PLAYLIST, PLAYLIST_INTERVAL = "IOC", "30s"
 LEAST_REFRESH = "5s"
+TIMEOUT_SECONDS = 10.0
 _RESOURCE = "/apis/dashboard.grafana.app/v1beta1/namespaces/{namespace}/dashboards/{uid}"
 
 Json = dict[str, Any]
@@ -40,37 +45,62 @@ class Grafana:
 
     def __init__(self, url: str, credential: str | tuple[str, str]) -> None:
         self._url = url
+        self._api = GrafanaApi.from_url(f"{url}/", credential, timeout=TIMEOUT_SECONDS)  # without the slash it cuts a path wrongly
         basic = credential if isinstance(credential, tuple) else None
         headers = {"Authorization": f"Bearer {credential}"} if basic is None else {}
-        self._http = httpx.Client(base_url=url, auth=basic, headers=headers, timeout=10.0)
+        self._http = httpx.Client(base_url=url, auth=basic, headers=headers, timeout=TIMEOUT_SECONDS)
 
     def __enter__(self) -> "Grafana":
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._api.client.s.close()
         self._http.close()
 
+    def _ask(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """What a method of grafana-client gives, None for 404. Raises Retry, Misconfigured (not allowed), Refused."""
+        try:
+            said = call(*arguments, **named)
+        except GrafanaException as error:
+            return self._refused(error.status_code, error.response, error)
+        except JSONDecodeError as error:
+            raise self._stranger() from error
+        except RequestException as error:
+            raise self._away() from error
+        if isinstance(said, str):  # a page
+            raise self._stranger()
+        return said
+
     def _call(self, method: str, path: str, json: Any = None) -> Any:
-        """The JSON of an answer, None for 404. Raises Retry, Misconfigured (not allowed), Refused."""
+        """The same for what grafana-client lacks: playlists, public dashboards, `/apis`."""
         try:
             answer = self._http.request(method, path, json=json)
             said = answer.json()
         except httpx.HTTPError as error:
-            raise Retry(f"Grafana at {self._url} cannot be reached", "start it, or check the address") from error
+            raise self._away() from error
         except ValueError as error:
-            raise Retry(f"what answers at {self._url} is no Grafana", "check the address") from error
-        if answer.is_success:
-            return said
-        if answer.status_code == 404:
-            return None
-        message = said.get("message", "") if isinstance(said, dict) else ""
-        if answer.status_code in (401, 403):
-            raise Misconfigured(
-                f"Grafana refuses {method} {path.partition('?')[0]}: {message}", "give the token of an Admin service account"
-            )
-        if answer.status_code >= 500:
-            raise Retry(f"Grafana at {self._url} answers {answer.status_code}: {message}", "look at its log, then try again")
-        raise Refused(answer.status_code, message)
+            raise self._stranger() from error
+        return said if answer.is_success else self._refused(answer.status_code, said)
+
+    def _away(self) -> Retry:
+        return Retry(f"Grafana at {self._url} cannot be reached", "start it, or check the address")
+
+    def _stranger(self) -> Retry:
+        return Retry(f"what answers at {self._url} is no Grafana", "check the address")
+
+    def _refused(self, status: int, said: Any, cause: Exception | None = None) -> None:
+        """None for 404, else raises. status 0: no answer in time."""
+        if status == 0:
+            raise self._away() from cause
+        if not isinstance(said, dict):
+            raise self._stranger() from cause
+        message = said.get("message", "")
+        if status in (401, 403):
+            raise Misconfigured(f"Grafana refuses: {message}", "give the token of an Admin service account") from cause
+        if status >= 500:
+            raise Retry(f"Grafana at {self._url} answers {status}: {message}", "look at its log, then try again") from cause
+        if status != 404:
+            raise Refused(status, message) from cause
 
     def push(self, boards: Sequence[RawBoard], source: RawBoard, told: Callable[[str], None]) -> None:
         """Make Grafana hold these boards, their datasource, the home board and the playlist; `told` hears of every step. Safe to repeat."""
@@ -79,34 +109,34 @@ class Grafana:
         for board in boards:
             self._push_board(board)
             told(f"board {board['uid']}")
-        self._call("PATCH", "/api/org/preferences", {"homeDashboardUID": HOME})
+        self._ask(self._api.organization.patch_preferences, PersonalPreferences(homeDashboardUID=HOME))
         told(f"home board {HOME}")
         self._push_playlist(boards, told)
 
     def _push_folder(self, told: Callable[[str], None]) -> None:
-        if self._call("GET", f"/api/folders/{FOLDER_UID}") is None:
-            self._call("POST", "/api/folders", {"uid": FOLDER_UID, "title": FOLDER})
+        if self._ask(self._api.folder.get_folder, FOLDER_UID) is None:
+            self._ask(self._api.folder.create_folder, FOLDER, uid=FOLDER_UID)
             told(f"folder {FOLDER}")
 
     def _push_source(self, source: RawBoard, told: Callable[[str], None]) -> None:
-        held = self._call("GET", f"/api/datasources/uid/{source['uid']}")
+        held = self._ask(self._api.datasource.get_datasource_by_uid, source["uid"])
         if held is None:
-            self._call("POST", "/api/datasources", dict(source))
+            self._ask(self._api.datasource.create_datasource, dict(source))
         elif held.get("readOnly"):
             told("the datasource comes from Grafana's own files: left as it is")
             return
         else:
-            self._call("PUT", f"/api/datasources/uid/{source['uid']}", dict(source))
+            self._ask(self._api.datasource.update_datasource_by_uid, source["uid"], dict(source))
         told(f"datasource {source['name']}")
 
     def _push_board(self, board: RawBoard) -> None:
-        held = self._call("GET", f"/api/dashboards/uid/{board['uid']}")
+        held = self._ask(self._api.dashboard.get_dashboard, board["uid"])
         if held is not None and held["meta"].get("provisioned"):
             if differences(board, held["dashboard"]):
                 self._put_resource(board)
             return
         whole = {"dashboard": {**board, "id": None}, "folderUid": FOLDER_UID, "overwrite": True, "message": "ioc boards push"}
-        self._call("POST", "/api/dashboards/db", whole)
+        self._ask(self._api.dashboard.update_dashboard, whole)
 
     def _put_resource(self, board: RawBoard) -> None:
         """A board that a file of Grafana's owns: the old way of saving is refused, the new one is not (nor does the file win it back)."""
@@ -116,7 +146,7 @@ class Grafana:
         self._call("PUT", path, {**held, "spec": spec})
 
     def _namespace(self) -> str:
-        org = int(self._call("GET", "/api/org")["id"])
+        org = int(self._ask(self._api.organization.get_current_organization)["id"])
         return "default" if org == 1 else f"org-{org}"
 
     def _push_playlist(self, boards: Sequence[RawBoard], told: Callable[[str], None]) -> None:
@@ -149,7 +179,7 @@ class Grafana:
         """Where Grafana differs from the files, with who changed it and when."""
         out: list[Change] = []
         for board in boards:
-            held = self._call("GET", f"/api/dashboards/uid/{board['uid']}")
+            held = self._ask(self._api.dashboard.get_dashboard, board["uid"])
             if held is None:
                 out.append(Change(str(board["uid"]), "", "a board", None))
                 continue
@@ -159,20 +189,20 @@ class Grafana:
             if meta.get("folderUid") != FOLDER_UID:
                 out.append(Change(str(board["uid"]), "folder", FOLDER_UID, meta.get("folderUid"), who, when))
         known = {board["uid"] for board in boards}
-        for found in self._call("GET", f"/api/search?type=dash-db&folderUIDs={FOLDER_UID}&limit=1000") or []:
+        for found in self._ask(self._api.search.search_dashboards, type_="dash-db", folder_uids=FOLDER_UID, limit=1000) or []:
             if found["uid"] not in known:
                 out.append(Change(str(found["uid"]), "", None, "a board"))
         return out + list(self._diff_rest(boards, source))
 
     def _diff_rest(self, boards: Sequence[RawBoard], source: RawBoard) -> Iterator[Change]:
-        held = self._call("GET", f"/api/datasources/uid/{source['uid']}")
+        held = self._ask(self._api.datasource.get_datasource_by_uid, source["uid"])
         if held is None:
             yield Change("datasource", "", source["name"], None)
         else:
             public = {key: value for key, value in source.items() if key != "secureJsonData"}
             mine = {key: held.get(key) for key in public}
             yield from (Change("datasource", path, a, b) for path, a, b in differences(public, mine))
-        home = (self._call("GET", "/api/org/preferences") or {}).get("homeDashboardUID")
+        home = (self._ask(self._api.organization.get_preferences) or {}).get("homeDashboardUID")
         if home != HOME:
             yield Change("home", "", HOME, home)
         wanted, playlist = _playlist(boards), self._playlist()
@@ -181,7 +211,7 @@ class Grafana:
 
     def board(self, uid: str) -> Json:
         """The board as Grafana holds it, without what only Grafana numbers."""
-        held = self._call("GET", f"/api/dashboards/uid/{uid}")
+        held = self._ask(self._api.dashboard.get_dashboard, uid)
         if held is None:
             raise Misconfigured(f"Grafana has no board {uid}", "run `ioc boards diff` to see what it has")
         kept: Json = {key: value for key, value in held["dashboard"].items() if key not in ("id", "version", "iteration")}

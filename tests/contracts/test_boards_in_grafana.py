@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -116,6 +118,32 @@ def test_a_grafana_that_is_away_or_refuses(url: str) -> None:
         nobody.diff(BOARDS, SOURCE)
     with Grafana("http://127.0.0.1:9", TOKEN) as away, pytest.raises(Retry, match="cannot be reached"):
         away.diff(BOARDS, SOURCE)
+
+
+class Website(BaseHTTPRequestHandler):
+    """Answers every address with a page; one under /gone with 404, under /broken with 502."""
+
+    def do_GET(self) -> None:
+        self.send_response({"gone": 404, "broken": 502}.get(self.path.split("/")[1], 200))
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<html>")
+
+    def log_message(self, format: str, *_: object) -> None:
+        """Silent."""
+
+
+@pytest.mark.parametrize("path", ["", "/grafana", "/gone", "/broken"])
+def test_what_answers_may_be_no_grafana(path: str) -> None:
+    with HTTPServer(("127.0.0.1", 0), Website) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with Grafana(f"http://127.0.0.1:{server.server_port}{path}", TOKEN) as found, pytest.raises(Retry, match="is no Grafana"):
+                found.diff(BOARDS, SOURCE)
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def command(url: str, *arguments: str) -> tuple[int, dict[str, Any], str]:
