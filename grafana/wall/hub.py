@@ -110,9 +110,9 @@ class Hub:
             self._forget(views)
             changed: dict[View, dict[int, bytes]] = {view: {} for view in views}
             for (view, panel), data in zip(pairs, found, strict=True):
-                if data is not None and self._shown.setdefault(view, {}).get(panel) != data:
+                if data is not None and view in self._read_at and self._shown.setdefault(view, {}).get(panel) != data:
                     self._shown[view][panel] = changed[view][panel] = data
-            for view in views:
+            for view in views & self._read_at.keys():  # one that was forgotten meanwhile stays so
                 self._read_at[view] = time.monotonic()
             self._tell(changed, views)
 
@@ -220,15 +220,14 @@ class Hub:
 
     def _room(self, view: View) -> None:
         """Room for one more view: those that nobody looks at are forgotten, longest ago first. Raises Retry when every view has its screen."""
-        if view in self._read_at:
-            return
         watched = {viewer.view for viewer in self._viewers}
         idle = sorted((held for held in self._read_at if held not in watched), key=self._read_at.__getitem__)
-        while len(self._read_at) >= MOST_VIEWS:
+        while view not in self._read_at and len(self._read_at) >= MOST_VIEWS:
             if not idle:
                 raise Retry("too many different views are open", "choose one that another screen shows, or try again later", 10)
             del self._read_at[idle[0]]
             self._shown.pop(idle.pop(0), None)
+        self._read_at[view] = time.monotonic() - FORGET_SECONDS / 2
 
     def close(self) -> None:
         """End every stream; screens reconnect by themselves."""
