@@ -18,7 +18,7 @@ from streams.department import Department, department
 from streams.event import Touched, moment, vietnam_day
 from streams.lives import Changes, advance
 
-_MOST_EVENTS = 10_000
+_MOST_EVENTS = 5_000
 _READ = {
     "uuid": "uuid_send({})",
     "hash": "int8send({})",

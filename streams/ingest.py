@@ -78,7 +78,7 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
             auto_offset_reset="none",
             session_timeout_ms=timeout_ms,
             heartbeat_interval_ms=max(300, timeout_ms // 6),
-            max_partition_fetch_bytes=4 * 1024 * 1024,
+            max_partition_fetch_bytes=3 * 1024 * 1024,
             fetch_max_wait_ms=200,
             metadata_max_age_ms=30_000,
         )
