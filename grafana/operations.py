@@ -2,9 +2,9 @@
 # ruff: noqa: S608 - the text is made of our own declarations only; viewers send ids, never SQL
 
 from grafana import quality
-from grafana.board import ACCENT, SHADES, UNKNOWN, WATCH, color, columns, finish, listing
+from grafana.board import ACCENT, UNKNOWN, WATCH, color, finish, listing
 from grafana.layout import Board, Panel, Query
-from grafana.sdk import bargauge, common, common_model, dashboard, model, stat, timeseries
+from grafana.sdk import bargauge, common, common_model, dashboard, model, stat
 from grafana.sql import FROM, TO, named, quoted
 from streams.figures import Glass
 
@@ -94,24 +94,6 @@ def _several(title: str, said: str, raw: str, watch_above: float, unit: str, dec
     return finish(panel)
 
 
-def _lines(title: str, said: str, raw: str, unit: str, glasses: tuple[Glass, ...]) -> Panel:
-    panel = (
-        timeseries.Panel()
-        .title(title)
-        .description(said)
-        .unit(unit)
-        .decimals(1)
-        .min(0)
-        .line_width(2)
-        .fill_opacity(0)
-        .show_points(common_model.VisibilityMode.NEVER)
-        .legend(common.VizLegendOptions().show_legend(True).display_mode(common_model.LegendDisplayMode.LIST))
-        .with_target(Query(raw))
-    )
-    shades = {glass.short: {"color": {"mode": "fixed", "fixedColor": SHADES[i % len(SHADES)]}} for i, glass in enumerate(glasses)}
-    return finish(columns(panel, shades), form="lines")
-
-
 def _causes(glasses: tuple[Glass, ...]) -> Panel:
     panel = (
         bargauge.Panel()
@@ -172,24 +154,28 @@ def board(glasses: tuple[Glass, ...]) -> Board:
             9,
             (
                 12,
-                _lines(
+                quality.lines(
                     "Sự kiện ghi mỗi giây",
-                    "Sự kiện mới được ghi, mỗi giây.",
                     throughput(glasses),
                     "currency:financial: /giây:suffix",
                     glasses,
+                    said="Sự kiện mới được ghi, mỗi giây.",
                 ),
             ),
             (
                 12,
-                _lines(
-                    "Trễ lúc ghi", "Từ giờ của sự kiện mới nhất trong lô đến lúc ghi, lô chậm nhất.", lag_by_slot(glasses), "s", glasses
+                quality.lines(
+                    "Trễ lúc ghi",
+                    lag_by_slot(glasses),
+                    "s",
+                    glasses,
+                    said="Từ giờ của sự kiện mới nhất trong lô đến lúc ghi, lô chậm nhất.",
                 ),
             ),
         )
         .row(
             9,
-            (8, _lines("Từ lúc ghi đến số liệu", "Lô chậm nhất.", followed(glasses), "s", glasses)),
+            (8, quality.lines("Từ lúc ghi đến số liệu", followed(glasses), "s", glasses, said="Lô chậm nhất.")),
             (6, _causes(glasses)),
             (10, _sources(glasses)),
         )

@@ -168,22 +168,29 @@ def by_day(glasses: tuple[Glass, ...], of: str) -> str:
 FROM ledger WHERE hour BETWEEN {TO} - interval '30 days' AND {TO} GROUP BY 1 ORDER BY 1"""
 
 
-def shares(glasses: tuple[Glass, ...], of: str, title: str) -> Panel:
-    """What part of the records was late, repeated or held, day by day."""
+def lines(title: str, raw: str, unit: str, glasses: tuple[Glass, ...], decimals: int = 1, said: str | None = None) -> Panel:
+    """A line per department over time; the query's columns are named after them."""
     panel = (
         timeseries.Panel()
         .title(title)
-        .unit("percent")
-        .decimals(2)
+        .unit(unit)
+        .decimals(decimals)
         .min(0)
         .line_width(2)
         .fill_opacity(0)
         .show_points(common_model.VisibilityMode.NEVER)
         .legend(common.VizLegendOptions().show_legend(True).display_mode(common_model.LegendDisplayMode.LIST))
-        .with_target(Query(by_day(glasses, of)))
+        .with_target(Query(raw))
     )
+    if said is not None:
+        panel.description(said)
     shades = {glass.short: {"color": {"mode": "fixed", "fixedColor": SHADES[i % len(SHADES)]}} for i, glass in enumerate(glasses)}
-    return looking_back(finish(columns(panel, shades), form="lines"), "30d")
+    return finish(columns(panel, shades), form="lines")
+
+
+def shares(glasses: tuple[Glass, ...], of: str, title: str) -> Panel:
+    """What part of the records was late, repeated or held, day by day."""
+    return looking_back(lines(title, by_day(glasses, of), "percent", glasses, 2), "30d")
 
 
 def board(glasses: tuple[Glass, ...]) -> Board:

@@ -7,29 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page
 
-from deploy.embedded import chromium
-from deploy.embedded.places import silent
 from deploy.embedded.processes import free_port
 from grafana.wall.app import Wall, build
 from grafana.wall.hub import Hub
 from grafana.wall.library import BOARDS
 from sinks import migrations, roles
 from streams.settings import Settings
-from tests import lively
+from tests import chrome, lively
 from tests.eventually import eventually
 
 OWN = Path(__file__).parent / "boards"
 _STANDS = "document.fonts.status === 'loaded' && (!document.querySelector('[data-type=geomap]') || !!document.querySelector('.cell'))"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
 
 
 class Served:
@@ -60,18 +50,12 @@ def served(dsn: str, settings: Settings, folder: Path, boards: Path = BOARDS) ->
         thread.join(10)
 
 
-@contextmanager
-def browser() -> Iterator[Browser]:
-    """A chromium."""
-    expect.set_options(timeout=15_000)
-    with sync_playwright() as player:
-        found = player.chromium.launch(executable_path=chromium.ensure(silent), args=FLAGS)
-        yield found
-        found.close()
-
-
 def opened(page: Page, address: str) -> None:
     """Go there and wait until figures, map and typeface stand."""
-    page.goto(address)
-    page.wait_for_selector("html[data-ready]", timeout=20_000)
+    chrome.opened(page, address)
+    stands(page)
+
+
+def stands(page: Page) -> None:
+    """Wait until map and typeface stand."""
     eventually(lambda: page.evaluate(_STANDS), 20)

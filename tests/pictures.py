@@ -13,7 +13,8 @@ from deploy.embedded import timescale
 from deploy.embedded.places import locked, silent
 from grafana.wall.library import BOARDS
 from streams.settings import Settings
-from tests.glass import Served, browser, opened, served
+from tests.chrome import browser
+from tests.glass import Served, opened, served
 
 SIZES = {"wall": (1920, 1080), "4k": (3840, 2160), "phone": (390, 844)}
 

@@ -70,16 +70,17 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process and its living children so far."""
-    return sum(sum(_times(each)[:2]) for each in (pid, *_children(pid))) / TICKS
+    return sum(sum(_times(each)[:2]) for each in (pid, *children(pid))) / TICKS
 
 
 def peak_mb(pid: int) -> float:
     """The most resident memory a living process and its children ever had, each by itself, added. (Not ru_maxrss: that one starts with
     the parent's.)"""
-    return sum(_peak_kb(each) for each in (pid, *_children(pid))) / 1024
+    return sum(_peak_kb(each) for each in (pid, *children(pid))) / 1024
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """The processes that it started and that live."""
     return [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
 
 

@@ -9,7 +9,8 @@ from playwright.sync_api import Browser
 
 from tests.bench import figures
 from tests.bench.figures import Figure, median
-from tests.glass import browser, opened
+from tests.chrome import browser
+from tests.glass import opened
 from tests.pictures import lively_wall
 
 PAINT_MS = 1000.0

@@ -11,16 +11,13 @@ import pytest
 from sinks.apart import Apart
 from sinks.roles import ingest_dsn
 from streams.errors import Retry
+from tests.bench.measure import children
 from tests.eventually import eventually
 from tests.services.space import Space, paid
 
 
-def _children(pid: int) -> list[int]:
-    return [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
-
-
 def _apart(pid: int) -> list[int]:
-    return [child for child in _children(pid) if b"sinks.apart" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [child for child in children(pid) if b"sinks.apart" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def test_a_killed_process_of_figures_is_started_again_and_counts_once(space: Space) -> None:

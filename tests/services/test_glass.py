@@ -17,7 +17,7 @@ from grafana.wall.library import View
 from streams.errors import Retry
 from streams.event import VIETNAM
 from streams.settings import Settings
-from tests import glass, lively
+from tests import chrome, glass, lively
 from tests.glass import Served
 
 GALLERY = "/d/test-gallery"
@@ -37,25 +37,12 @@ def dsn(parts: Any) -> str:
     return str(parts.dsn)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with glass.browser() as found:
-        yield found
-
-
 @contextmanager
 def shown(browser: Browser, wall: Served, path: str = GALLERY, size: tuple[int, int] = (1920, 1080)) -> Iterator[Page]:
-    """A page of the wall; fails when it reports an error or asks another host."""
-    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(wall.url) else None)
-    try:
-        glass.opened(page, wall.url + path)
+    """A page of the wall with everything on it."""
+    with chrome.shown(browser, wall.url, path, *size) as page:
+        glass.stands(page)
         yield page
-    finally:
-        page.close()
-    assert wrong == []
 
 
 def tile(page: Page, title: str) -> Any:

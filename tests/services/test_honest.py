@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from connectors import pump
 from connectors.connector import connect
 from connectors.intake import intake
-from deploy.embedded import chromium, parts
-from deploy.embedded.places import silent
+from deploy.embedded import parts
 from deploy.embedded.topics import create_topics
 from grafana.wall import state
 from grafana.wall.reader import Reader
@@ -33,13 +32,12 @@ from streams.brokers import kafka_python_options
 from streams.event import Asked
 from streams.settings import Settings, Source, Web
 from streams.topics import topic
+from tests import chrome
 from tests.eventually import eventually
 from tests.samples import message
 from tests.services.space import NOW, Space, paid
 from tests.source_server import Question, Reply, serving
 from tests.topic import records
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 
 def test_a_connector_says_that_its_source_answered_without_news_and_that_it_did_not_answer(settings: Settings, bootstrap: str) -> None:
@@ -128,8 +126,7 @@ def simulator(folder: Path, name: str) -> int:
 
 @pytest.mark.timeout(400)
 def test_a_source_that_is_cut_is_seen_within_ten_seconds_and_so_is_its_return(tmp_path: Path) -> None:
-    with demo(tmp_path) as url, sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=chromium.ensure(silent), args=FLAGS)
+    with demo(tmp_path) as url, chrome.browser() as browser:
         page = browser.new_page(viewport={"width": 1920, "height": 1080})
         page.goto(url + "/d/ioc-telehealth")
         tile = page.locator(".tile", has=page.locator(".big")).first
@@ -147,4 +144,3 @@ def test_a_source_that_is_cut_is_seen_within_ten_seconds_and_so_is_its_return(tm
             os.kill(process, signal.SIGCONT)
         assert seen <= 10.5, "ten seconds, and what the browser's own clock ticks"
         expect(tile).not_to_contain_class("stale", timeout=40_000)
-        browser.close()

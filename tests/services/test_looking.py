@@ -5,26 +5,25 @@ import io
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from deploy.embedded import chromium
 from deploy.embedded.parts import Parts
-from deploy.embedded.places import silent
 from grafana.wall.app import Wall
 from sinks import figures, migrations, roles
 from streams.department import NAMES
 from streams.event import VIETNAM, micros, moment
 from streams.settings import Settings
+from tests import chrome
 from tests.bench import events as day
 from tests.eventually import eventually
 from tests.services.space import Space
-from tests.services.test_wall import FLAGS, Server
+from tests.services.test_wall import Server
 from tests.world import arrivals
 
 PICTURES = Path(tempfile.gettempdir()) / "looking"
@@ -69,27 +68,8 @@ def shown(settings: Settings, parts: Parts) -> Iterator[Shown]:
     space.drop()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=15_000)
-    with sync_playwright() as player:
-        found = player.chromium.launch(executable_path=chromium.ensure(silent), args=FLAGS)
-        yield found
-        found.close()
-
-
-@contextmanager
-def page(browser: Browser, shown: Shown, path: str, width: int = 1920, height: int = 1080) -> Iterator[Page]:
-    made = browser.new_page(viewport={"width": width, "height": height})
-    wrong: list[str] = []
-    made.on("pageerror", lambda error: wrong.append(str(error)))
-    try:
-        made.goto(shown.server.url + path)
-        made.wait_for_selector("html[data-ready]", timeout=20_000)
-        yield made
-    finally:
-        made.close()
-    assert wrong == []
+def page(browser: Browser, shown: Shown, path: str, width: int = 1920, height: int = 1080) -> AbstractContextManager[Page]:
+    return chrome.shown(browser, shown.server.url, path, width, height)
 
 
 def picture(made: Page, name: str) -> None:

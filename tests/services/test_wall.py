@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +19,11 @@ import psycopg
 import pytest
 import uvicorn
 from kafka import KafkaProducer
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from deploy.embedded import chromium, timescale
 from deploy.embedded import parts as embedded
+from deploy.embedded import timescale
 from deploy.embedded.parts import Parts
-from deploy.embedded.places import silent
 from deploy.embedded.processes import free_port
 from deploy.embedded.topics import create_topics
 from grafana.wall.app import Wall, build
@@ -36,17 +35,9 @@ from streams.department import NAMES
 from streams.event import Touched, encode
 from streams.settings import Settings
 from streams.topics import topic
+from tests import chrome
 from tests.eventually import eventually
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SPACE = "wall-test"
 SCHEMA = migrations.schema(SPACE)
 
@@ -150,29 +141,10 @@ def _empty(house: House) -> None:
     eventually(lambda: house.server.hub.kafka is True, 30)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=15_000)  # a screen that opens may see a picture up to a second old until the next wave, 5 s at most
-    with sync_playwright() as player:
-        found = player.chromium.launch(executable_path=chromium.ensure(silent), args=FLAGS)
-        yield found
-        found.close()
-
-
-@contextmanager
-def shown(browser: Browser, house: House, path: str = "/d/ioc-overview", width: int = 1920, height: int = 1080) -> Iterator[Page]:
-    """A page with the wall on it, its first figures drawn; fails when the page reports an error or asks another host."""
-    page = browser.new_page(viewport={"width": width, "height": height})
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda request: wrong.append(request.url) if not request.url.startswith(house.server.url) else None)
-    try:
-        page.goto(house.server.url + path)
-        page.wait_for_selector("html[data-ready]", timeout=20_000)
-        yield page
-    finally:
-        page.close()
-    assert wrong == []
+def shown(
+    browser: Browser, house: House, path: str = "/d/ioc-overview", width: int = 1920, height: int = 1080
+) -> AbstractContextManager[Page]:
+    return chrome.shown(browser, house.server.url, path, width, height)
 
 
 def tile(page: Page, title: str) -> Any:

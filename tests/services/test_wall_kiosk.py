@@ -11,24 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from deploy.embedded import chromium
 from deploy.embedded.parts import Parts
-from deploy.embedded.places import silent
 from grafana.wall import assets
 from streams.settings import Settings
 from tests.eventually import eventually
 from tests.wall_door import Door, door, prepared
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
 GAPS = """
 window.boards = []; window.gaps = 0;
 const look = () => {
@@ -42,14 +32,6 @@ const look = () => {
 };
 if (window.top === window) requestAnimationFrame(look);
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as player:
-        found = player.chromium.launch(executable_path=chromium.ensure(silent), args=FLAGS)
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")
