@@ -1,0 +1,1 @@
+"""Alert rules: what one says, how a minute is decided, which firings follow."""
