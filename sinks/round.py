@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
 import numpy as np
@@ -50,9 +51,9 @@ class Owed:
 
 
 class Ring(Protocol):
-    """What a round's changes of a rule ring, written in the same transaction. Each change comes with the number of its firing."""
+    """What a round's changes of a rule ring, written in the same transaction, after firings and states. Each change has the number of its firing."""
 
-    def __call__(self, connection: Connection, standing: Standing, changed: Sequence[tuple[int, Change]]) -> None: ...
+    def __call__(self, connection: Connection, standing: Standing, changed: Sequence[Change], now: datetime) -> None: ...
 
 
 class Round:
@@ -68,22 +69,26 @@ class Round:
         self._stored: dict[str, list[Stored]] = defaultdict(list)
         self._disturbed: dict[str, int] = {}
         self._shown: States = {}
+        self._told: list[tuple[Standing, list[Change]]] = []
 
     def run(self, rules: Sequence[Standing]) -> bool:
         """Whether any firing changed. rules: each after those that inhibit it."""
         judged = dict(self._connection.execute("select rule, extract(epoch from until)::bigint / 60 from judged").fetchall())
         first = min([*judged.values(), *self._owed.near.values(), *(m[0] for m in self._owed.late.values()), *(r.since for r in rules)])
         self._read_stored(first)
-        decided, changed = [], False
+        decided = []
         for each in rules:
             until = max(judged.get(each.rule.rule, 0), each.since)
             for since, end in self._stretches(each, until):
-                changed |= self._redecide(each, since, end)
+                self._redecide(each, since, end)
             if until < self._owed.now:
                 decided.append(each)
         self._write_judged(decided)
         self._write_states()
-        return changed
+        now = moment(round(self._owed.clock * 1e6))
+        for each, told in self._told:
+            self._ring(self._connection, each, told, now)
+        return bool(self._told)
 
     def _read_stored(self, first: int) -> None:
         rows = self._connection.execute(
@@ -109,13 +114,14 @@ class Round:
         if since < owed.now or (rule.rises and since < end):
             yield since, end
 
-    def _redecide(self, each: Standing, since: int, until: int) -> bool:
+    def _redecide(self, each: Standing, since: int, until: int) -> None:
         rule, name = each.rule, each.rule.rule
         begun = [s.span.since for s in self._stored[name] if s.span.since < since and reaches(s.span, since)]
         since = min([since, *(b for b in begun if since - b <= LONGEST_PEAK and b >= each.since)])
         decided = self._decide(rule, since, until)
         if until <= self._owed.now and (decided.lit[:, -1:].any() or any(reaches(s.span, until) for s in self._stored[name])):
-            return self._redecide(each, since, self._owed.now + 1)  # what lies behind the stretch goes on from another state
+            self._redecide(each, since, self._owed.now + 1)  # what lies behind the stretch goes on from another state
+            return
         stored = [s for s in self._stored[name] if reaches(s.span, since) and s.span.since < until]
         now = joined(stored, since, spans(rule, decided), rule)
         if until > self._owed.now:
@@ -123,7 +129,6 @@ class Round:
         found = changes(stored, now)
         if found:
             self._write(each, found)
-        return bool(found)
 
     def _decide(self, rule: Rule, since: int, until: int) -> Decided:
         start, near = since - rule.memory, self._owed.near.get(rule.department, until)
@@ -142,11 +147,11 @@ class Round:
 
     def _write(self, each: Standing, found: Sequence[Change]) -> None:
         name = each.rule.rule
-        told: list[tuple[int, Change]] = []
+        told: list[Change] = []
         held = {s.id: s for s in self._stored[name]}
         for change in found:
             number = self._write_one(each, change)
-            told.append((number, change))
+            told.append(replace(change, id=number))
             was = held.pop(number, None)
             first = min(change.span.since, was.span.since if was else change.span.since)
             if change.word == "cleared" and was and was.span.since == change.span.since and change.span.until is not None:
@@ -155,9 +160,7 @@ class Round:
             if change.word != "withdrawn" and change.span.until != change.span.since:
                 held[number] = Stored(number, change.span)
         self._stored[name] = [*held.values()]
-        rings = [(number, change) for number, change in told if change.word != "moved"]
-        if rings:
-            self._ring(self._connection, each, rings)
+        self._told.append((each, told))
 
     def _write_one(self, each: Standing, change: Change) -> int:
         span = change.span
