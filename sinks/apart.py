@@ -12,6 +12,7 @@ import structlog
 
 from sinks.lives import Figures
 from sinks.session import Session
+from streams import logs
 from streams.collector import rest
 from streams.errors import Misconfigured, Retry
 from streams.event import Touched
@@ -126,13 +127,16 @@ class _Look(Session):
 def main() -> None:
     """Answer line by line until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which closes the pipe
+    logs.configure()
     os.nice(5)  # what was told comes before what follows from it
+    back = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whoever logs or prints must not speak between the answers
     begin = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Begin)
     work: _Figures | _Rules = _Figures(begin) if begin.work == "figures" else _Rules(begin)
     rest()
     for line in sys.stdin.buffer:
-        sys.stdout.buffer.write(msgspec.json.encode(_answer(work, line.decode().strip())) + b"\n")
-        sys.stdout.buffer.flush()
+        back.write(msgspec.json.encode(_answer(work, line.decode().strip())) + b"\n")
+        back.flush()
     work.close()
 
 
