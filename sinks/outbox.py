@@ -31,7 +31,7 @@ FRESH_SECONDS = 60
 
 # The oldest that is due, none of whose alarm goes before it on the same channel; the lock lasts while it is sent, and dies with us.
 _NEXT = """
-select id, message, tries, extract(epoch from clock_timestamp() - made_at)::float8 / 3600 as hours from outbox o
+select id, message, tries, coalesce(extract(epoch from clock_timestamp() - tried_at)::float8 / 3600, 0) as hours from outbox o
 where state = 'waiting' and channel = %(channel)s and due_at <= clock_timestamp() and not exists (
   select from outbox e where e.channel = o.channel and e.alarm = o.alarm and e.id < o.id and e.state in ('waiting', 'held'))
 and not exists (
@@ -62,7 +62,8 @@ def deliver(connection: Connection, chosen: Chosen, channel: Channel) -> Came | 
             if hours < chosen.give_up_hours:
                 wait = backoff(tries + 1, random.random(), error.after_seconds)  # noqa: S311  # jitter
                 connection.execute(
-                    "update outbox set tries = tries + 1, wrong = %s, due_at = clock_timestamp() + make_interval(secs => %s) where id = %s",
+                    "update outbox set tries = tries + 1, wrong = %s, tried_at = coalesce(tried_at, clock_timestamp()), "
+                    "due_at = clock_timestamp() + make_interval(secs => %s) where id = %s",
                     [error.wrong, wait, number],
                 )
                 return "later"
