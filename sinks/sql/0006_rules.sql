@@ -49,12 +49,12 @@ create table silence (
   until timestamptz not null, who text not null, why text not null, check (until > since));
 
 -- Messages on their way. key: the same however often it is made or sent, so that a receiver can tell a repeat. held: until quiet hours end;
--- part_of: the one message that then carries several.
+-- part_of: the one message that then carries several. tried_at: for the first time.
 create table outbox (
   id bigint generated always as identity primary key, key text not null unique, alarm bigint, channel text not null, word text not null,
   message jsonb not null, made_at timestamptz not null default clock_timestamp(), due_at timestamptz not null default clock_timestamp(),
   tries int not null default 0, state text not null default 'waiting' check (state in ('waiting', 'held', 'sent', 'muted', 'failed')),
-  part_of bigint, sent_at timestamptz, wrong text) with (fillfactor = 70);
+  part_of bigint, tried_at timestamptz, sent_at timestamptz, wrong text) with (fillfactor = 70);
 create index outbox_waiting on outbox (due_at, id) where state = 'waiting';
 create index outbox_owed on outbox (alarm, channel, id) where state in ('waiting', 'held');
 create index outbox_part on outbox (part_of) where part_of is not null;

@@ -202,6 +202,22 @@ def test_the_digest_comes_once_a_day_and_tells_of_yesterday(space: Space) -> Non
     assert "1 lần, 30 phút" in message["text"]
 
 
+def test_a_rule_that_is_switched_off_rings_nobody_and_one_that_is_gone_ends_its_alarm(space: Space) -> None:
+    bell = ringing(space, {"escalate_after_minutes": 15, "escalate_to": ["boss"]})
+    bell.changed("fired", "38001")
+    bell.rows("update rule set enabled = false returning name")
+    bell.after(60).round()
+    assert bell.words("boss") == []
+    bell.rows(
+        "insert into rule_change (who, what, rule, version, body) select 'a test', 'removed', name, version, body from rule returning id"
+    )
+    bell.rows("delete from rule returning name")
+    bell.round()
+    bell.after(1).round()
+    assert bell.words() == ["firing", "resolved"]
+    assert bell.rows("select count(*) from alarm where closed_at is null") == [(0,)]
+
+
 def test_without_channels_alarms_are_kept_and_nothing_is_sent(space: Space) -> None:
     bell = ringing(space)
     bell.settings = bell.settings.model_copy(update={"channels": (), "routes": ()})
