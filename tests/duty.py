@@ -111,6 +111,8 @@ def door(chosen: Settings, folder: Path, **rules: Any) -> Iterator[Door]:
             schema_at=migrations.board_at(chosen.space),
             access=house_settings.Wall(**rules),
             key=folder / "secrets" / "wall.key",
+            duty_dsn=roles.duty_dsn(chosen),
+            tables=migrations.schema(chosen.space),
         )
     )
     made.start()

@@ -47,8 +47,8 @@ def test_open_alarms_are_listed_the_worst_first_with_places_value_and_who_took_t
         rows = listed(page).locator(".alarms > li")
         expect(rows.locator(".title")).to_have_text(["Thanh toán lỗi nhiều", "Đã có người nhận", "Chỉ để biết"])
         expect(rows.locator(".severity")).to_have_text(["khẩn cấp", "khẩn cấp", "lưu ý"])
-        expect(rows.nth(0).locator(".said")).to_contain_text("và 2 nơi khác · 12,5 % · chưa ai nhận")
-        expect(rows.nth(0).locator(".said")).to_contain_text("BVĐK")
+        expect(rows.nth(0).locator(".said")).to_contain_text(" · 12,5 % · chưa ai nhận · BVĐK")
+        expect(rows.nth(0).locator(".said")).to_contain_text("và 2 nơi khác")
         expect(rows.nth(1).locator(".said")).to_contain_text("Lan đã nhận lúc")
         marks = rows.locator(".severity").evaluate_all("all => all.map((one) => getComputedStyle(one, '::before').content)")
         assert len({*marks}) == 2, "how bad is told by shape too"

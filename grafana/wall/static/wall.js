@@ -59,7 +59,7 @@ function lift(panel) {
   const title = el("h2");
   title.id = `panel-${panel.id}`;
   const said = fill(panel.title ?? "") ?? panel.title;
-  const link = titleLink(panel) ?? (panel.type === "stat" ? leads(panel, "") : null);
+  const link = titleLink(panel) ?? (panel.type === "stat" ? leads(panel, "") : panel.type === "alertlist" ? { href: address("/alarms") } : null);
   const words = link ? el("a", "", said) : el("span", "", said);
   if (link) words.href = link.href;
   const unit = el("span", "scale");

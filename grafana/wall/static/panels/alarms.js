@@ -61,11 +61,10 @@ function line(row, now) {
   const title = el("a", "title", row.title);
   title.href = address(`/alarms/${row.id}`);
   title.title = row.title;
-  const told = [places(row.names, row.units), row.peak === null ? "" : measured(row.peak, row.measure), state(row, now)].filter(Boolean).join(" · ");
-  const said = el("span", "said", told);
-  said.title = told;
-  const since = el("span", "since", digits(moment(row.since, now)));
-  return el("li", row.acknowledged_at ? "seen" : "", severity(row.severity), since, title, said);
+  const told = [`từ ${moment(row.since, now)}`, row.peak === null ? "" : measured(row.peak, row.measure), state(row, now), places(row.names, row.units)];
+  const said = el("span", "said", digits(told.filter(Boolean).join(" · ")));
+  said.title = said.textContent;
+  return el("li", row.acknowledged_at ? "seen" : "", severity(row.severity), title, said);
 }
 
 function state(row, now) {
