@@ -1,5 +1,6 @@
 """Minutes in columns, read from the views of the boards: what rules are decided from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,11 @@ def load(connection: Connection, space: str, rule: Rule, since: int, until: int,
     columns: dict[str, Whole] = {}
     if rule.table != "signs":
         groups, columns = _columns(connection, space, rule, since, until)
-    signs = _signs(connection, space, rule.department, since, until)
+    begun, limits = _sources(connection, space, rule.department)
+    signs = _signs(connection, space, rule.department, [*begun], since, until)
     if rule.table == "signs" and rule.by == "source":
         groups = tuple(signs)
-    return Frame(since, until - since, groups, columns, signs, _limits(connection, space, rule.department), clock)
+    return Frame(since, until - since, groups, columns, signs, begun, limits, clock)
 
 
 def _columns(connection: Connection, space: str, rule: Rule, since: int, until: int) -> tuple[tuple[str, ...], dict[str, Whole]]:
@@ -75,12 +77,20 @@ def _columns(connection: Connection, space: str, rule: Rule, since: int, until: 
     return groups, columns
 
 
-def _signs(connection: Connection, space: str, name: str, since: int, until: int) -> dict[str, Whole]:
-    """Of each source ever heard, in its order."""
-    found = connection.execute(
-        sql.SQL("select distinct source from {} where department = %s order by 1").format(sql.Identifier(board(space), "freshness")), [name]
+def _sources(connection: Connection, space: str, name: str) -> tuple[dict[str, int], dict[str, float]]:
+    """Of each source ever heard, in its order: since which minute, and for how many seconds it may be silent, as it says itself or its department does."""
+    usual = float(department(name).glass.silent_after_seconds)
+    rows = connection.execute(
+        sql.SQL("select source, extract(epoch from since)::bigint / 60, speaks_within from {} where department = %s order by 1").format(
+            sql.Identifier(board(space), "source")
+        ),
+        [name],
     ).fetchall()
-    signs = {source: np.zeros(until - since, dtype=np.int64) for (source,) in found}
+    return {source: since for source, since, _ in rows}, {source: usual if within is None else within for source, _, within in rows}
+
+
+def _signs(connection: Connection, space: str, name: str, sources: Sequence[str], since: int, until: int) -> dict[str, Whole]:
+    signs = {source: np.zeros(until - since, dtype=np.int64) for source in sources}
     rows = connection.execute(
         sql.SQL(
             "select source, extract(epoch from minute)::bigint / 60, extract(epoch from at)::bigint from {} "
@@ -92,15 +102,3 @@ def _signs(connection: Connection, space: str, name: str, since: int, until: int
         if source in signs:
             signs[source][minute - since] = at
     return signs
-
-
-def _limits(connection: Connection, space: str, name: str) -> dict[str, float]:
-    """For how many seconds each source may be silent: what it said itself, else what its department says."""
-    usual = float(department(name).glass.silent_after_seconds)
-    rows = connection.execute(
-        sql.SQL("select source, extract(epoch from speaks_within)::float8 from {} where department = %s").format(
-            sql.Identifier(board(space), "freshness")
-        ),
-        [name],
-    )
-    return {source: usual if within is None else within for source, within in rows}

@@ -11,6 +11,7 @@ create table rule_change (
 
 -- Minutes whose figures or signs of life changed since the rules looked at them (a dirty log, written while there are rules).
 create table owed_minute (id bigint generated always as identity primary key, department text not null, minute timestamptz not null);
+create index owed_minute_minute on owed_minute (minute);
 
 -- The minute up to which (without it) each rule is decided.
 create table judged (rule text primary key, version int not null, until timestamptz not null) with (fillfactor = 50);
@@ -22,6 +23,7 @@ create table firing (
   withdrawn_at timestamptz, alarm bigint) with (fillfactor = 70);
 create index firing_rule on firing (rule, since) where withdrawn_at is null;
 create index firing_open on firing (rule) where until is null and withdrawn_at is null;
+create index firing_until on firing (until) where withdrawn_at is null;
 create index firing_alarm on firing (alarm);
 
 -- The state each group is in now, since when, and its last value.
@@ -55,7 +57,7 @@ create table incident (
   until timestamptz not null, what text not null, who text not null, added_at timestamptz not null default clock_timestamp(), check (until > since));
 
 -- When the evaluator and the deliverer last finished a round: what a dead-man's switch looks at.
-create table beat (name text primary key, at timestamptz not null) with (fillfactor = 50);
+create table beat (name text primary key, at timestamptz not null, round bigint not null default 0) with (fillfactor = 50);
 
 create view {board}.ledger_1m as
   select department, source, minute, received, on_time, late, duplicate, conflict, quarantined from {space}.ledger_1m;
@@ -64,6 +66,12 @@ create view {board}.sign as
   select department, source, minute, max(at) as at from (
     select department, source, minute, known_at as at from {space}.heard_1m
     union all select department, source, minute, asked_at from {space}.asked_1m where asked_at is not null) s group by 1, 2, 3;
+-- The sources ever heard, since when, and for how many seconds each may be silent if it said so itself.
+create view {board}.source as
+  select department, source, extract(epoch from f.speaks_within)::float8 as speaks_within, least(
+    (select min(minute) from {space}.heard_1m h where h.department = f.department and h.source = f.source),
+    (select min(minute) from {space}.asked_1m a where a.department = f.department and a.source = f.source and a.asked_at is not null)) as since
+  from {board}.freshness f;
 create view {board}.rule as select name, version, body, department, enabled, since, changed_at, changed_by from {space}.rule;
 create view {board}.rule_change as select id, at, who, what, rule, version, why from {space}.rule_change;
 create view {board}.firing as

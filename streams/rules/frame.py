@@ -1,10 +1,12 @@
 """What rules are decided from: minutes in columns."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streams.rules.measure import SILENT_MOST
 
 Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
@@ -17,7 +19,8 @@ class Frame:
 
     groups: units, kinds or sources, or just `` for the whole. columns: measure (or, of a histogram, its bound as text) -> what each
     minute holds, [groups, minutes]. signs: source -> the last sign of life within each minute, seconds since 1970, 0 for none, [minutes].
-    limits: source -> for how many seconds it may be silent before what it feeds is not known. clock: the second up to which it is known
+    begun: source -> the minute it was first heard of (none given: always). limits: source -> for how many seconds it may be silent before
+    what it feeds is not known. clock: the second up to which it is known
     what was heard; a minute that it has not passed is not over.
     """
 
@@ -26,6 +29,7 @@ class Frame:
     groups: tuple[str, ...]
     columns: Mapping[str, Whole]
     signs: Mapping[str, Whole] = field(default_factory=dict)
+    begun: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     clock: float = float("inf")
 
@@ -33,6 +37,25 @@ class Frame:
     def over(self) -> int:
         """How many of its minutes are over."""
         return max(0, min(self.minutes, int(self.clock // 60) - self.start if self.clock != float("inf") else self.minutes))
+
+    def part(self, since: int, until: int) -> "Frame":
+        """The minutes of [since, until) alone."""
+        cut = slice(since - self.start, until - self.start)
+        columns = {name: column[:, cut] for name, column in self.columns.items()}
+        signs = {source: sign[cut] for source, sign in self.signs.items()}
+        return replace(self, start=since, minutes=until - since, columns=columns, signs=signs)
+
+    def among(self, groups: Iterable[str]) -> "Frame":
+        """With those groups as well: nothing was counted of them."""
+        wider = tuple(sorted({*self.groups, *groups}))
+        if wider == self.groups:
+            return self
+        place = [wider.index(group) for group in self.groups]
+        columns = {}
+        for name, column in self.columns.items():
+            columns[name] = np.zeros((len(wider), self.minutes), dtype=np.int64)
+            columns[name][place] = column
+        return replace(self, groups=wider, columns=columns)
 
 
 def windowed(column: Whole, window: int) -> Whole:
@@ -56,15 +79,17 @@ def run(flags: Flags) -> Whole:
     return at - np.maximum.accumulate(np.where(flags, 0, at), axis=-1)
 
 
-def silence(frame: Frame, source: str) -> Whole:
-    """At the end of each minute, how many seconds since the source's last sign of life within the frame."""
+def silence(frame: Frame, source: str) -> Real:
+    """At the end of each minute, how many seconds since the source's last sign of life within the frame; NaN before it was first heard of."""
     ends = (np.arange(frame.start, frame.start + frame.minutes) + 1) * 60
-    return ends - np.maximum.accumulate(frame.signs[source])
+    silent = (ends - np.maximum.accumulate(frame.signs[source])).astype(np.float64)
+    silent[: max(0, frame.begun.get(source, frame.start) - frame.start)] = np.nan
+    return silent
 
 
 def unheard(frame: Frame) -> Flags:
-    """The minutes at whose end some source had been silent for longer than it may."""
+    """The minutes at whose end some source had been silent for longer than it may: a minute at least, two hours at most."""
     silent = np.zeros(frame.minutes, dtype=bool)
     for source in frame.signs:
-        silent |= silence(frame, source) > max(60.0, frame.limits.get(source, 60.0))
+        silent |= silence(frame, source) > min(max(60.0, frame.limits.get(source, 60.0)), SILENT_MOST * 60)
     return silent

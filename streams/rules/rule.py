@@ -16,6 +16,7 @@ from streams.rules.measure import (
     HOUR,
     LEDGER,
     SIGN_MOST,
+    SILENT_MOST,
     WEEK,
     Absence,
     Change,
@@ -263,7 +264,7 @@ class Rule(Part):
     @property
     def memory(self) -> int:
         """How many minutes before a minute, together with whether it was firing just before, decide its state."""
-        return self.reach + max(self.for_, self.keep_firing_for) + 1
+        return max(self.reach, SILENT_MOST) + max(self.for_, self.keep_firing_for) + 1
 
     @property
     def rises(self) -> bool:
