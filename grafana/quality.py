@@ -70,14 +70,6 @@ JOIN limits USING (department)
 ORDER BY "tình trạng", 2, 1 LIMIT {most}"""
 
 
-def heard(glasses: tuple[Glass, ...], title: str = "Nguồn dữ liệu") -> Panel:
-    """The sources in few words, for a narrow place: who, when heard last, silent or not."""
-    raw = f"""WITH {limits(glasses)}
-SELECT source AS "nguồn", known_at AS "tin mới nhất", CASE WHEN answers AND heard_at > now() - coalesce(speaks_within, silent_after) THEN 1 ELSE 0 END AS "tình trạng"
-FROM freshness JOIN limits USING (department) ORDER BY 3, 2 DESC, 1 LIMIT 12"""
-    return listing(title, raw, {"tin mới nhất": {"unit": "time:HH:mm:ss"}, "tình trạng": HEARD}, form="states")
-
-
 def words(glasses: tuple[Glass, ...], title: str = "Dữ liệu hôm nay") -> Panel:
     """đúng, đủ, sạch, sống of these departments' data, and the balance of the ledger below."""
     panel = (

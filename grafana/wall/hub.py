@@ -137,6 +137,8 @@ class Hub:
     async def _panel(self, view: View, panel: int, now: datetime, answers: dict[str, asyncio.Task[dict[str, Any]]]) -> bytes | None:
         """The panel's data; None keeps what is shown, because the database is away and the screen says so."""
         board = self._boards[view.uid]
+        if view.public and panel in board.alarms:
+            return orjson.dumps({"frames": [], "withheld": True})
         start, end = view.over or (board.start, board.end)
         try:
             data = await self.answer(board.panels[panel], start, end, view.at or now, answers, dict(view.chosen))

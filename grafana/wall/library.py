@@ -6,12 +6,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from grafana.wall import variables
+from grafana.wall import alarms, variables
 from grafana.wall.variables import Variable
 from streams.errors import Misconfigured
 
 BOARDS = Path(__file__).parent.parent / "boards"
 SHOWN = ("stat", "gauge", "bargauge", "timeseries", "state-timeline", "table", "geomap", "text", "row", "alertlist")
+LIST = "alertlist"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Target:
 @dataclass(frozen=True)
 class Board:
     """One board. panels: id -> its targets. public: the JSON for viewers. start, end: Grafana's time expressions.
-    variables, periods: what viewers may choose (periods None: nothing)."""
+    variables, periods: what viewers may choose (periods None: nothing). alarms: the panels that list alarms, which the public is not shown."""
 
     uid: str
     title: str
@@ -36,6 +37,7 @@ class Board:
     public: dict[str, Any]
     variables: tuple[Variable, ...] = ()
     periods: tuple[dict[str, str], ...] | None = None
+    alarms: frozenset[int] = frozenset()
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -81,10 +83,14 @@ def _board(path: Path) -> Board:
         raise Misconfigured(f"{path.name} has panels the wall cannot draw: {', '.join(unknown)}", f"use only {', '.join(SHOWN)}")
     if any(panel.get("panels") for panel in raw["panels"]):
         raise Misconfigured(f"{path.name} has panels hidden in a collapsed row", "open the row: a wall has nobody to click on it")
-    return Board(raw["uid"], raw["title"], times["from"], times["to"], panels, _public(raw), offered, variables.periods(raw))
+    listed = frozenset(panel["id"] for panel in raw["panels"] if panel["type"] == LIST)
+    return Board(raw["uid"], raw["title"], times["from"], times["to"], panels, _public(raw), offered, variables.periods(raw), listed)
 
 
 def _targets(panel: dict[str, Any]) -> tuple[Target, ...]:
+    """Its own queries; a list of alarms has none, since Grafana's shows Grafana's own, so the wall gives it some."""
+    if panel["type"] == LIST:
+        return Target("A", alarms.OPEN, "table"), Target("B", alarms.WATCHED, "table")
     return tuple(Target(t["refId"], t["rawSql"], t["format"]) for t in panel.get("targets", []))
 
 
