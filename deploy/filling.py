@@ -92,7 +92,14 @@ def _department(dsn: str, space: str, department: Department, events: int, today
 
 
 def _empty(connection: Connection) -> None:
-    names = ["ledger", "heard", "quarantine", "batch", *(table for department in departments() for table in _tables(department))]
+    names = [
+        "ledger",
+        "heard",
+        "followed",
+        "quarantine",
+        "batch",
+        *(table for department in departments() for table in _tables(department)),
+    ]
     connection.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(map(sql.Identifier, names))))
 
 
@@ -191,6 +198,11 @@ from generate_series(1, 4) as source, generate_series(%(first)s::timestamptz, %(
         sql.SQL(
             """insert into heard select %(department)s, %(department)s || '-' || source, now(), now(), now() from generate_series(1, 4) as source"""
         ),
+        within,
+    )
+    connection.execute(
+        sql.SQL("""insert into followed select %(department)s, minute, minute, minute + interval '0.4 seconds'
+from generate_series(%(first)s::timestamptz, now(), interval '1 minute') as minute"""),
         within,
     )
     connection.execute(

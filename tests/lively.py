@@ -75,7 +75,7 @@ def _codes(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 
 
 def _heard(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    connection.execute("truncate heard, ledger")
+    connection.execute("truncate heard, ledger, followed")
     sources = [
         ("einvoice", "tax-feed"),
         ("telehealth", "telehealth"),
@@ -86,6 +86,11 @@ def _heard(connection: psycopg.Connection[tuple[object, ...]]) -> None:
         connection.execute(
             f"insert into heard select %s, %s, at, at - interval '1 second', at from (select clock_timestamp() - {late} as at) as moment".encode(),
             [department, source],
+        )
+        connection.execute(
+            """insert into followed select department, date_trunc('minute', known_at), known_at, known_at + interval '0.4 seconds' from heard
+            where department = %s order by known_at desc limit 1 on conflict do nothing""",
+            [department],
         )
         connection.execute(
             """insert into ledger select %s, %s, hour, n + n / 20 + n / 50 + n / 400, n, n / 20, n / 50, 0, n / 400
