@@ -45,7 +45,8 @@ class Grafana:
 
     def __init__(self, url: str, credential: str | tuple[str, str]) -> None:
         self._url = url
-        self._api = GrafanaApi.from_url(f"{url}/", credential, timeout=TIMEOUT_SECONDS)  # without the slash it cuts a path wrongly
+        self._api = GrafanaApi.from_url(url, credential, timeout=TIMEOUT_SECONDS)
+        self._api.client.url = f"{url}/api"  # what it makes of the address lacks an IPv6 address's brackets and a path's last slash
         basic = credential if isinstance(credential, tuple) else None
         headers = {"Authorization": f"Bearer {credential}"} if basic is None else {}
         self._http = httpx.Client(base_url=url, auth=basic, headers=headers, timeout=TIMEOUT_SECONDS)
