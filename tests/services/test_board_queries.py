@@ -51,6 +51,12 @@ def test_every_query_of_every_board_works_for_the_reader(state: Path) -> None:
     assert said["p95_ms"] == said["slowest"][0]["p95_ms"] > 0
 
 
+def test_every_query_works_as_of_a_moment_of_the_past(state: Path) -> None:
+    code, said = command(state, "--at", "-2d")
+    assert said["failures"] == []
+    assert (code, said["boards_ms"].keys()) == (0, {Path(name).stem for name in build.emitted()})
+
+
 def test_a_panel_over_the_bar_is_named(state: Path) -> None:
     code, said = command(state, "--bar-ms", "0.001")
     assert code == 1
