@@ -75,7 +75,7 @@ def heard(glasses: tuple[Glass, ...], title: str = "Nguồn dữ liệu") -> Pan
     raw = f"""WITH {limits(glasses)}
 SELECT source AS "nguồn", known_at AS "tin mới nhất", CASE WHEN answers AND heard_at > now() - coalesce(speaks_within, silent_after) THEN 1 ELSE 0 END AS "tình trạng"
 FROM freshness JOIN limits USING (department) ORDER BY 3, 2 DESC, 1 LIMIT 12"""
-    return listing(title, raw, {"tin mới nhất": {"unit": "time:HH:mm:ss"}, "tình trạng": HEARD}, form="states")
+    return listing(title, raw, {"tin mới nhất": {"unit": "time:DD/MM HH:mm:ss"}, "tình trạng": HEARD}, form="states")
 
 
 def words(glasses: tuple[Glass, ...], title: str = "Dữ liệu hôm nay") -> Panel:
@@ -199,8 +199,8 @@ def board(glasses: tuple[Glass, ...]) -> Board:
     for at in range(0, len(glasses), 4):
         row = glasses[at : at + 4]
         made.row(7, *((width, words((glass,), glass.label)) for width, glass in zip(widths(len(row)), row, strict=True)))
-    return made.row(10, (10, hours(glasses)), (14, states(glasses, most=30))).row(
-        8,
+    return made.row(9, (10, hours(glasses)), (14, states(glasses, most=30))).row(
+        9,
         (8, shares(glasses, "late", "Đến muộn, 30 ngày")),
         (8, shares(glasses, "duplicate", "Gửi trùng, 30 ngày")),
         (8, shares(glasses, "quarantined", "Giữ lại, 30 ngày")),

@@ -14,6 +14,7 @@ from niquests.exceptions import JSONDecodeError, RequestException
 
 from grafana.layout import SOURCE
 from grafana.macros import interval_seconds
+from grafana.wall.library import rank
 from streams.errors import IocError, Misconfigured, Retry
 
 FOLDER_UID, FOLDER = "ioc", "IOC"
@@ -248,7 +249,7 @@ def source(host: str, database: str, user: str, password: str) -> Json:
 def _playlist(boards: Sequence[RawBoard]) -> Json:
     """All boards that make sense on a wall that nobody touches: those without a choice, and not the one for paper."""
     shown = [b for b in boards if not b.get("templating", {}).get("list") and b["uid"] != "ioc-daily"]
-    ordered = sorted(shown, key=lambda board: (board["uid"] != HOME, board["uid"]))
+    ordered = sorted(shown, key=lambda board: rank(str(board["uid"])))
     items = [{"type": "dashboard_by_uid", "value": board["uid"]} for board in ordered]
     return {"name": PLAYLIST, "interval": PLAYLIST_INTERVAL, "items": items}
 

@@ -36,6 +36,7 @@ def fill(dsn: str, settings: Settings) -> None:
         connection.execute("select setseed(0.42)")
         for department, (kind, measures, size) in _FIGURES.items():
             _department(connection, department, kind, measures, size)
+            _work(connection, department, size)
         _codes(connection)
         _heard(connection)
 
@@ -63,6 +64,24 @@ def _department(connection: psycopg.Connection[tuple[object, ...]], department: 
     sums = ", ".join(f"sum({name})" for name in columns[3:])
     connection.execute(
         f"insert into {department}_1d select (minute at time zone 'Asia/Ho_Chi_Minh')::date, unit, kind, {sums} from {department}_1m group by 1, 2, 3".encode()
+    )
+
+
+def _work(connection: psycopg.Connection[tuple[object, ...]], department: str, size: int) -> None:
+    """The last day's batches, and what could not be read."""
+    connection.execute("delete from batch where department = %s", [department])
+    connection.execute("delete from quarantine where department = %s", [department])
+    connection.execute(
+        """insert into batch (department, events, first_time, last_time, committed_at, followed_at)
+        select %s, ceil(%s * (0.2 + random())), at - interval '3 seconds', at - (0.2 + 0.9 * random()) * interval '1 second', at,
+          at + (0.1 + 0.4 * random()) * interval '1 second'
+        from generate_series(now() - interval '1 day', now(), interval '20 seconds') as at""",
+        [department, size / 9],
+    )
+    connection.execute(
+        """insert into quarantine select gen_random_uuid(), %(name)s, %(name)s || '-feed', now() - random() * interval '5 hours', cause, '', '', 900
+        from (values ('contract', 19), ('json', 7), ('unsigned', 3)) as held(cause, n), generate_series(1, n)""",
+        {"name": department},
     )
 
 
