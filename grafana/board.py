@@ -133,7 +133,7 @@ def trend(glass: Glass, figure: Figure, where: str = "") -> Panel:
     earlier = {"mode": "fixed", "fixedColor": QUIET}
     panel = (
         timeseries.Panel()
-        .title(f"{figure.topic} trong ngày, mỗi {slot(glass)} (nét đứt: cùng thứ tuần trước)")
+        .title(f"{figure.topic}, mỗi {slot(glass)} (nét đứt: tuần trước)")
         .description(figure.definition)
         .unit(unit(figure))
         .decimals(decimals(figure))

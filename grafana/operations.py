@@ -131,7 +131,7 @@ def board(glasses: tuple[Glass, ...]) -> Board:
     return (
         Board("ioc-operations", "Vận hành hệ thống", ("ioc", "Vận hành"), PERIODS)
         .row(
-            5,
+            4,
             (
                 16,
                 _several(

@@ -8,11 +8,13 @@ from typing import Any
 
 from grafana.wall import alarms, variables
 from grafana.wall.variables import Variable
+from streams.department import glasses
 from streams.errors import Misconfigured
 
 BOARDS = Path(__file__).parent.parent / "boards"
 SHOWN = ("stat", "gauge", "bargauge", "timeseries", "state-timeline", "table", "geomap", "text", "row", "alertlist")
 LIST = "alertlist"
+_AFTER_DEPARTMENTS = ("ioc-hospital", "ioc-commune", "ioc-quality", "ioc-operations", "ioc-daily")
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,17 @@ class View:
 
 
 def load(directory: Path) -> dict[str, Board]:
-    """uid -> board of every JSON file. Raises Misconfigured for a file that is no board, or that has a panel the wall cannot draw."""
+    """uid -> board of every JSON file, as `rank` orders them. Raises Misconfigured for a file that is no board, or that has a panel the wall cannot draw."""
     boards = [_board(path) for path in sorted(directory.glob("*.json"))]
     if not boards:
         raise Misconfigured(f"there are no boards in {directory}", "run `ioc boards build`")
-    ordered = sorted(boards, key=lambda board: (not board.uid.endswith("overview"), board.uid))
-    return {board.uid: board for board in ordered}
+    return {board.uid: board for board in sorted(boards, key=lambda board: rank(board.uid))}
+
+
+def rank(uid: str) -> tuple[int, str]:
+    """Where a board stands in menus and rotations: the province, departments as on the glass, places, the data, the work, the report; others after them."""
+    known = ["ioc-overview", *(f"ioc-{glass.name}" for glass in glasses()), *_AFTER_DEPARTMENTS]
+    return known.index(uid) if uid in known else len(known), uid
 
 
 def _board(path: Path) -> Board:

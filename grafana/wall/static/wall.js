@@ -191,7 +191,7 @@ async function menu() {
 async function load() {
   for (;;) {
     try {
-      const answer = await fetch(`/api/boards/${encodeURIComponent(uid)}?${question()}`);
+      const answer = await fetch(`/api/boards/${encodeURIComponent(uid)}?${question()}`, { signal: AbortSignal.timeout(10_000) });
       if (answer.ok) return await answer.json();
       if (answer.status === 400) return refuse();
     } catch {
