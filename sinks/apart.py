@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import Literal
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import structlog
@@ -17,6 +19,9 @@ from streams.collector import rest
 from streams.errors import Misconfigured, Retry
 from streams.event import Touched
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.rules.firing import Change
 
 log = structlog.get_logger("figures")
 
@@ -157,18 +162,26 @@ class _Figures:
 
 
 class _Rules:
-    """Rounds of the evaluator, and what time alone brings to alarms."""
+    """Rounds of the evaluator."""
 
     def __init__(self, begin: _Begin) -> None:
-        from sinks.ringing import Ringing  # numpy and the holidays: only where rules are decided
+        from sinks import alarms  # numpy and the holidays: only where rules are decided
+        from sinks.evaluator import Evaluator
+        from sinks.round import Standing
+        from sinks.session import Connection
 
-        self._ringing = Ringing(begin.dsn, Settings.model_validate_json(begin.settings))
+        settings = Settings.model_validate_json(begin.settings)
+
+        def ring(connection: Connection, standing: Standing, changed: "Sequence[Change]", now: datetime) -> None:
+            alarms.ring(connection, begin.space, settings, standing.rule, standing.version, changed, now)
+
+        self._evaluator = Evaluator(begin.dsn, begin.space, ring)
 
     def answer(self, question: str) -> Touched | None:
-        return self._ringing.round()
+        return self._evaluator.evaluate()
 
     def close(self) -> None:
-        self._ringing.close()
+        self._evaluator.close()
 
 
 def _answer(work: _Figures | _Rules, question: str) -> _Answer:
