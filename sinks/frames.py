@@ -1,104 +1,176 @@
 """Minutes in columns, read from the views of the boards: what rules are decided from."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import psycopg
-from psycopg import sql
+from numpy.typing import NDArray
+from psycopg import pq, sql
+from psycopg.adapt import Buffer, Loader
+from psycopg.postgres import types
 
 from sinks.migrations import board
-from streams.department import department
-from streams.event import moment
-from streams.rules.frame import Frame, Whole
-from streams.rules.measure import Percentile
+from streams.department import Department, department
+from streams.event import VIETNAM_OFFSET_US, moment
+from streams.rules.frame import Flags, Frame, Whole
+from streams.rules.measure import ACTIVE_WITHIN, DAY, Percentile
 from streams.rules.rule import Rule
 
 Connection = psycopg.Connection[Any]
 MINUTE_US = 60_000_000
+_OFFSET = VIETNAM_OFFSET_US // MINUTE_US
+_EPOCH_2000_US = 946_684_800_000_000
+_ELEMENT = np.dtype([("bytes", ">i4"), ("value", ">i8")])
+
+
+class _Numbers(Loader):
+    """An array of whole numbers or of times (then microseconds since 2000), none null: PostgreSQL's own bytes, looked at in place."""
+
+    format = pq.Format.BINARY
+
+    def load(self, data: Buffer) -> NDArray[np.int64]:
+        return np.frombuffer(data, _ELEMENT, offset=20)["value"].astype(np.int64)
 
 
 def load(connection: Connection, space: str, rule: Rule, since: int, until: int, clock: float = float("inf")) -> Frame:
     """The minutes of [since, until) that the rule is decided from: give it `rule.memory` more than are to be decided.
 
-    The groups are those that have any row in them (for `whole` always the one). clock: as in `Frame`.
+    The groups are those that have any row in them or in the days before (for `whole` always the one). clock: as in `Frame`.
     """
     groups: tuple[str, ...] = ("",)
     columns: dict[str, Whole] = {}
+    active: Flags | None = None
     if rule.table != "signs":
-        groups, columns = _columns(connection, space, rule, since, until)
-    signs = _signs(connection, space, rule.department, since, until)
+        rows = _rows(connection, space, rule, since, until)
+        days = _days(connection, space, rule, since, until)
+        groups = ("",) if rule.across == "whole" else tuple(sorted({row[0] for row in rows} | {row[0] for row in days}))
+        columns = _columns(rule, groups, rows, since, until)
+        active = None if rule.across == "whole" else _active(groups, days, since, until)
+    limits = _limits(connection, space, rule.department)
+    signs = _signs(connection, space, rule.department, limits, since, until)
     if rule.table == "signs" and rule.by == "source":
         groups = tuple(signs)
-    return Frame(since, until - since, groups, columns, signs, _limits(connection, space, rule.department), clock)
+    return Frame(since, until - since, groups, columns, signs, limits, clock, active)
 
 
-def _columns(connection: Connection, space: str, rule: Rule, since: int, until: int) -> tuple[tuple[str, ...], dict[str, Whole]]:
-    spread = isinstance(rule.measure, Percentile)
-    chosen = department(rule.department)
-    table = "ledger_1m" if rule.table == "ledger" else f"{chosen.name}_{chosen.histogram}_1m" if spread else f"{chosen.name}_1m"
-    across = {"whole": sql.SQL("''"), "unit": sql.SQL("unit"), "kind": sql.SQL("kind"), "source": sql.SQL("source")}[rule.across]
+def _rows(connection: Connection, space: str, rule: Rule, since: int, until: int) -> list[tuple[Any, ...]]:
+    """(group, bound or null, minutes, and as many numbers of each measure)."""
+    chosen, spread = department(rule.department), isinstance(rule.measure, Percentile)
+    table = "ledger_1m" if rule.table == "ledger" else f"{chosen.histogram}_1m" if spread else f"{chosen.name}_1m"
     names = ["n"] if spread else [*rule.columns]
-    conditions: list[sql.Composable] = [sql.SQL("minute >= %(since)s and minute < %(until)s")]
+    query = sql.SQL(
+        "select {across} as part, {bound} as bound, array_agg(minute), {numbers} from {table} "
+        "where minute >= %(since)s and minute < %(until)s and {only} group by 1, 2"
+    ).format(
+        across=_across(rule),
+        bound=sql.SQL("bound") if spread else sql.SQL("null::int"),
+        numbers=sql.SQL(", ").join(sql.SQL("array_agg({})").format(sql.Identifier(name)) for name in names),
+        table=sql.Identifier(board(space), table),
+        only=_only(rule),
+    )
+    with connection.cursor(binary=True) as cursor:
+        for name in ("int8", "timestamptz"):
+            cursor.adapters.register_loader(types[name].array_oid, _Numbers)
+        return cursor.execute(query, _given(rule, since, until)).fetchall()
+
+
+def _columns(rule: Rule, groups: tuple[str, ...], rows: Sequence[tuple[Any, ...]], since: int, until: int) -> dict[str, Whole]:
+    spread = isinstance(rule.measure, Percentile)
+    place = {group: number for number, group in enumerate(groups)}
+    names = sorted({str(row[1]) for row in rows}) if spread else rule.columns
+    columns = {name: np.zeros((len(groups), until - since), dtype=np.int64) for name in names}
+    for part, bound, minutes, *numbers in rows:
+        at = (minutes + _EPOCH_2000_US) // MINUTE_US - since
+        for name, values in zip([str(bound)] if spread else names, numbers, strict=True):
+            np.add.at(columns[name][place[part]], at, values)
+    return columns
+
+
+def _days(connection: Connection, space: str, rule: Rule, since: int, until: int) -> list[tuple[str, int]]:
+    """On which days, from those a group is remembered for on, which group had any row: (group, days since 1970)."""
+    if rule.across == "whole":
+        return []
+    chosen: Department = department(rule.department)
+    ledger = rule.table == "ledger"
+    query = sql.SQL(
+        "select distinct {across}, {day} - date '1970-01-01' from {table} where {day} between {first} and {last} and {only}"
+    ).format(
+        across=_across(rule),
+        day=sql.SQL("(hour at time zone 'Asia/Ho_Chi_Minh')::date") if ledger else sql.SQL("day"),
+        table=sql.Identifier(board(space), "ledger" if ledger else f"{chosen.name}_1d"),
+        first=sql.SQL("date '1970-01-01' + %(first)s"),
+        last=sql.SQL("date '1970-01-01' + %(last)s"),
+        only=_only(rule),
+    )
+    return connection.execute(query, _given(rule, since, until)).fetchall()
+
+
+def _active(groups: tuple[str, ...], days: Sequence[tuple[str, int]], since: int, until: int) -> Flags | None:
+    remembered, first = ACTIVE_WITHIN // DAY, _day(since) - ACTIVE_WITHIN // DAY
+    place = {group: number for number, group in enumerate(groups)}
+    seen = np.zeros((len(groups), _day(until) - first + 1), dtype=np.int64)
+    for group, day in days:
+        seen[place[group], day - first] = 1
+    total = np.cumsum(seen, axis=1)
+    lately = np.zeros(seen.shape, dtype=bool)
+    lately[:, remembered:] = total[:, remembered - 1 : -1] > np.pad(total, ((0, 0), (1, 0)))[:, : -remembered - 1]
+    of_minute = (np.arange(since, until) + _OFFSET) // DAY - first
+    return None if lately[:, remembered : int(of_minute[-1]) + 1].all() else lately[:, of_minute]
+
+
+def _day(minute: int) -> int:
+    return (minute + _OFFSET) // DAY
+
+
+def _across(rule: Rule) -> sql.Composable:
+    return sql.SQL("''") if rule.across == "whole" else sql.Identifier(rule.across)
+
+
+def _only(rule: Rule) -> sql.Composable:
+    conditions: list[sql.Composable] = [sql.SQL("true")]
     if rule.across == "unit":
         conditions.append(sql.SQL("unit is not null"))  # of no unit, no unit's rule can speak
     if rule.table == "ledger":
         conditions.append(sql.SQL("department = %(department)s"))
-    for name, chosen_ in (("unit", rule.only.unit), ("kind", rule.only.kind)):
-        if chosen_:
+    for name, chosen in (("unit", rule.only.unit), ("kind", rule.only.kind)):
+        if chosen:
             conditions.append(sql.SQL("{} = any({})").format(sql.Identifier(name), sql.Placeholder(name)))
-    query = sql.SQL(
-        "select extract(epoch from minute)::bigint / 60 as at, {across} as part{bound}, {sums} from {table} where {conditions} group by 1, 2{third}"
-    ).format(
-        across=across,
-        bound=sql.SQL(", bound") if spread else sql.SQL(""),
-        third=sql.SQL(", 3") if spread else sql.SQL(""),
-        sums=sql.SQL(", ").join(sql.SQL("sum({0})::bigint").format(sql.Identifier(name)) for name in names),
-        table=sql.Identifier(board(space), table),
-        conditions=sql.SQL(" and ").join(conditions),
-    )
-    given = {
-        "since": moment(since * MINUTE_US), "until": moment(until * MINUTE_US), "department": rule.department,
-        "unit": [*rule.only.unit], "kind": [*rule.only.kind],
+    return sql.SQL(" and ").join(conditions)
+
+
+def _given(rule: Rule, since: int, until: int) -> dict[str, object]:
+    return {
+        "since": moment(since * MINUTE_US), "until": moment(until * MINUTE_US), "department": rule.department, "unit": [*rule.only.unit],
+        "kind": [*rule.only.kind], "first": _day(since) - ACTIVE_WITHIN // DAY, "last": _day(until),
     }  # fmt: skip
-    rows = connection.execute(query, given).fetchall()
-    groups = ("",) if rule.across == "whole" else tuple(sorted({row[1] for row in rows}))
-    place = {group: number for number, group in enumerate(groups)}
-    keys = sorted({str(row[2]) for row in rows}) if spread else names
-    columns = {key: np.zeros((len(groups), until - since), dtype=np.int64) for key in keys}
-    for row in rows:
-        at = row[0] - since
-        if spread:
-            columns[str(row[2])][place[row[1]], at] = row[3]
-        else:
-            for name, value in zip(names, row[2:], strict=True):
-                columns[name][place[row[1]], at] = value
-    return groups, columns
 
 
-def _signs(connection: Connection, space: str, name: str, since: int, until: int) -> dict[str, Whole]:
-    """Of each source ever heard, in its order."""
-    found = connection.execute(
-        sql.SQL("select distinct source from {} where department = %s order by 1").format(sql.Identifier(board(space), "freshness")), [name]
-    ).fetchall()
-    signs = {source: np.zeros(until - since, dtype=np.int64) for (source,) in found}
-    rows = connection.execute(
-        sql.SQL(
-            "select source, extract(epoch from minute)::bigint / 60, extract(epoch from at)::bigint from {} "
-            "where department = %s and minute >= %s and minute < %s"
-        ).format(sql.Identifier(board(space), "sign")),
-        [name, moment(since * MINUTE_US), moment(until * MINUTE_US)],
+def _signs(connection: Connection, space: str, name: str, limits: dict[str, float], since: int, until: int) -> dict[str, Whole]:
+    """Of each source ever heard, in its order. The first minute holds what was heard up to it, as far back as any source may be silent."""
+    back = int(max(limits.values(), default=0) // 60) + 2
+    signs = {source: np.zeros(back + until - since, dtype=np.int64) for source in limits}
+    query = sql.SQL(
+        "select source, array_agg(minute), array_agg(at) from {} where department = %s and minute >= %s and minute < %s group by 1"
     )
-    for source, minute, at in rows:
-        if source in signs:
-            signs[source][minute - since] = at
-    return signs
+    with connection.cursor(binary=True) as cursor:
+        cursor.adapters.register_loader(types["timestamptz"].array_oid, _Numbers)
+        cursor.execute(
+            query.format(sql.Identifier(board(space), "sign")), [name, moment((since - back) * MINUTE_US), moment(until * MINUTE_US)]
+        )
+        for source, minutes, at in cursor:
+            if source in signs:
+                np.maximum.at(signs[source], (minutes + _EPOCH_2000_US) // MINUTE_US - since + back, (at + _EPOCH_2000_US) // 1_000_000)
+    for sign in signs.values():
+        sign[back] = sign[: back + 1].max()
+    return {source: sign[back:] for source, sign in signs.items()}
 
 
 def _limits(connection: Connection, space: str, name: str) -> dict[str, float]:
-    """For how many seconds each source may be silent: what it said itself, else what its department says."""
+    """For how many seconds each source may be silent, in their order: what it said itself, else what its department says."""
     usual = float(department(name).glass.silent_after_seconds)
     rows = connection.execute(
-        sql.SQL("select source, extract(epoch from speaks_within)::float8 from {} where department = %s").format(
+        sql.SQL("select source, extract(epoch from speaks_within)::float8 from {} where department = %s order by 1").format(
             sql.Identifier(board(space), "freshness")
         ),
         [name],

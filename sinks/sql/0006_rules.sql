@@ -59,11 +59,10 @@ create table beat (name text primary key, at timestamptz not null) with (fillfac
 
 create view {board}.ledger_1m as
   select department, source, minute, received, on_time, late, duplicate, conflict, quarantined from {space}.ledger_1m;
--- The last sign of life within each minute.
+-- Signs of life, news and answers without news: of a source and minute one each at most, the last.
 create view {board}.sign as
-  select department, source, minute, max(at) as at from (
-    select department, source, minute, known_at as at from {space}.heard_1m
-    union all select department, source, minute, asked_at from {space}.asked_1m where asked_at is not null) s group by 1, 2, 3;
+  select department, source, minute, known_at as at from {space}.heard_1m
+  union all select department, source, minute, asked_at from {space}.asked_1m where asked_at is not null;
 create view {board}.rule as select name, version, body, department, enabled, since, changed_at, changed_by from {space}.rule;
 create view {board}.rule_change as select id, at, who, what, rule, version, why from {space}.rule_change;
 create view {board}.firing as

@@ -16,9 +16,10 @@ class Frame:
     """Minutes of a department, from `start` (minutes since 1970) on.
 
     groups: units, kinds or sources, or just `` for the whole. columns: measure (or, of a histogram, its bound as text) -> what each
-    minute holds, [groups, minutes]. signs: source -> the last sign of life within each minute, seconds since 1970, 0 for none, [minutes].
-    limits: source -> for how many seconds it may be silent before what it feeds is not known. clock: the second up to which it is known
-    what was heard; a minute that it has not passed is not over.
+    minute holds, [groups, minutes]. signs: source -> the last sign of life within each minute, seconds since 1970, 0 for none, [minutes];
+    the first minute holds the last one up to then, however early. limits: source -> for how many seconds it may be silent before what it
+    feeds is not known. clock: the second up to which it is known what was heard; a minute that it has not passed is not over. active: whether
+    a group had any row on one of the days that a group is remembered for, [groups, minutes]; None: all had, all the time.
     """
 
     start: int
@@ -28,6 +29,7 @@ class Frame:
     signs: Mapping[str, Whole] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     clock: float = float("inf")
+    active: Flags | None = None
 
     @property
     def over(self) -> int:
@@ -54,6 +56,15 @@ def run(flags: Flags) -> Whole:
     """At each minute for how many minutes without a break the flag has been true; the frame's first break is before its first minute."""
     at = np.arange(1, flags.shape[-1] + 1)
     return at - np.maximum.accumulate(np.where(flags, 0, at), axis=-1)
+
+
+def there(frame: Frame, reach: int) -> Flags:
+    """Which groups there are to speak of, minute by minute: those active on the days before, and those with a row in the last `reach` minutes."""
+    assert frame.active is not None  # noqa: S101  # who calls has looked
+    some = np.zeros((len(frame.groups), frame.minutes), dtype=bool)
+    for column in frame.columns.values():
+        some |= column != 0
+    return np.asarray(frame.active | (since(some) < reach))
 
 
 def silence(frame: Frame, source: str) -> Whole:

@@ -292,8 +292,8 @@ def _misfit(rule: Rule, chosen: Department) -> str | None:
         return "by: figures are kept by unit or kind, not by source"
     if isinstance(rule.measure, Distinct | Offline) and rule.by != "whole":
         return "by: units are counted over the whole department"
-    if rule.only != Only() and rule.table == "signs":
-        return "only: signs of life have neither unit nor kind"
+    if rule.only != Only() and by_source:
+        return "only: what arrives has neither unit nor kind"
     if rule.rule in rule.inhibited_by:
         return "inhibited_by: a rule cannot inhibit itself"
     return None
