@@ -3,7 +3,7 @@
 import difflib
 import re
 from datetime import datetime, time
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -15,6 +15,7 @@ from streams.rules.measure import (
     DAY,
     HOUR,
     LEDGER,
+    MOST_WEEKS,
     SIGN_MOST,
     WEEK,
     Absence,
@@ -94,14 +95,13 @@ class Calendar(Part):
 
 
 class Row(Part):
-    """Rows of a test: measures at a minute, or every so often up to (without) another."""
+    """Rows of a test: measures at a minute, or every so often up to (without) another; of the test's day, or so many days before it."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    NAMED: ClassVar = ("at", "until", "every", "unit", "kind", "source")
-
     at: str
     until: str | None = None
     every: Minutes = 1
+    days_ago: int = Field(0, ge=0, le=7 * MOST_WEEKS + 7)
     unit: str = ""
     kind: str = ""
     source: str = ""
