@@ -1,32 +1,40 @@
-"""Figures in a process of their own, so that what follows from events never waits for the interpreter that reads them."""
+"""Figures, and rules, each in a process of their own, so that what follows from events never waits for the interpreter that reads them."""
 
 import os
 import signal
 import subprocess
 import sys
 import threading
-from typing import Any
+from typing import Literal
 
 import msgspec
 import structlog
 
 from sinks.lives import Figures
+from sinks.session import Session
 from streams.collector import rest
 from streams.errors import Misconfigured, Retry
 from streams.event import Touched
+from streams.settings import Settings
 
 log = structlog.get_logger("figures")
 
 
-class _Begin(msgspec.Struct):
-    """The first line: which database (never an argument of the command, where others could read the password) and which space."""
+Work = Literal["figures", "rules"]
 
+
+class _Begin(msgspec.Struct):
+    """The first line: what to do, in which database (never an argument of the command, where others could read the password) and space. settings:
+    as JSON."""
+
+    work: Work
     dsn: str
     space: str
+    settings: str
 
 
 class _Answer(msgspec.Struct, omit_defaults=True):
-    """One line for each department asked: what was touched, or why nothing could be. away: Retry, else a defect."""
+    """One line for each question: what was touched, or why nothing could be. away: Retry, else a defect."""
 
     touched: Touched | None = None
     wrong: str | None = None
@@ -36,18 +44,21 @@ class _Answer(msgspec.Struct, omit_defaults=True):
 class Apart:
     """The process, started when first asked and again when it died. It ends when this one does, however that ends."""
 
-    def __init__(self, dsn: str, space: str) -> None:
-        self._begin = _Begin(dsn, space)
+    def __init__(self, work: Work, dsn: str, settings: Settings) -> None:
+        self._begin = _Begin(work, dsn, settings.space, settings.model_dump_json())
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
     def catch_up(self, department: str) -> Touched | None:
         """As `Figures.catch_up`. Raises Retry while the database is away or when the process died; Misconfigured for a defect."""
+        return self._answer(department)
+
+    def _answer(self, question: str) -> Touched | None:
         with self._lock:
-            line = self._asked(department.encode() + b"\n")
+            line = self._asked(question.encode() + b"\n")
             if not line:
                 self._end()
-                raise Retry("the process of the figures died", "nothing is lost; it is started again")
+                raise Retry(f"the process of the {self._begin.work} died", "nothing is lost; it is started again")
         answer = msgspec.json.decode(line, type=_Answer)
         if answer.wrong is not None:
             raise Retry(answer.wrong, "start it again") if answer.away else Misconfigured(answer.wrong, "see the log")
@@ -85,29 +96,84 @@ class Apart:
             process.communicate()
 
 
+class RulesApart(Apart):
+    """The process of the rules, started once there are any."""
+
+    def __init__(self, dsn: str, settings: Settings) -> None:
+        super().__init__("rules", dsn, settings)
+        self._look = _Look(dsn, settings.space, "ioc-rules-look")
+
+    def evaluate(self) -> Touched | None:
+        """One round; what to tell when firings changed. Raises as `catch_up`."""
+        if self._process is None and not self._look.finds_rules():
+            return None
+        self._look.close()
+        return self._answer("rules")
+
+
+class _Look(Session):
+    def finds_rules(self) -> bool:
+        """Whether there is something to decide, or an alarm that has not ended."""
+        with self._reaching():
+            found = (
+                self._connected()
+                .execute("select exists (select from rule where enabled) or exists (select from alarm where closed_at is null)")
+                .fetchone()
+            )
+        return bool(found and found[0])
+
+
 def main() -> None:
     """Answer line by line until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which closes the pipe
     os.nice(5)  # what was told comes before what follows from it
     begin = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Begin)
-    held: dict[str, Figures] = {}
+    work: _Figures | _Rules = _Figures(begin) if begin.work == "figures" else _Rules(begin)
     rest()
     for line in sys.stdin.buffer:
-        name = line.decode().strip()
-        figures = held.get(name) or held.setdefault(name, Figures(begin.dsn, begin.space, name))
-        sys.stdout.buffer.write(msgspec.json.encode(_answer(figures, name)) + b"\n")
+        sys.stdout.buffer.write(msgspec.json.encode(_answer(work, line.decode().strip())) + b"\n")
         sys.stdout.buffer.flush()
-    for figures in held.values():
-        figures.close()
+    work.close()
 
 
-def _answer(figures: Any, name: str) -> _Answer:
+class _Figures:
+    """Figures of every department that was asked for."""
+
+    def __init__(self, begin: _Begin) -> None:
+        self._begin = begin
+        self._held: dict[str, Figures] = {}
+
+    def answer(self, question: str) -> Touched | None:
+        found = self._held.get(question) or self._held.setdefault(question, Figures(self._begin.dsn, self._begin.space, question))
+        return found.catch_up()
+
+    def close(self) -> None:
+        for figures in self._held.values():
+            figures.close()
+
+
+class _Rules:
+    """Rounds of the evaluator, and what time alone brings to alarms."""
+
+    def __init__(self, begin: _Begin) -> None:
+        from sinks.ringing import Ringing  # numpy and the holidays: only where rules are decided
+
+        self._ringing = Ringing(begin.dsn, Settings.model_validate_json(begin.settings))
+
+    def answer(self, question: str) -> Touched | None:
+        return self._ringing.round()
+
+    def close(self) -> None:
+        self._ringing.close()
+
+
+def _answer(work: _Figures | _Rules, question: str) -> _Answer:
     try:
-        return _Answer(figures.catch_up())
+        return _Answer(work.answer(question))
     except Retry as away:
         return _Answer(wrong=away.wrong, away=True)
     except Exception as error:
-        log.exception("figures could not follow", department=name)
+        log.exception("what follows could not follow", question=question)
         return _Answer(wrong=f"{type(error).__name__}: {error}")
 
 

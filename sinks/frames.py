@@ -11,9 +11,9 @@ from psycopg.adapt import Buffer, Loader
 from psycopg.postgres import types
 
 from sinks.migrations import board
-from streams.department import Department, department
+from streams.department import department
 from streams.event import VIETNAM_OFFSET_US, moment
-from streams.rules.frame import Flags, Frame, Whole
+from streams.rules.frame import Frame, Whole
 from streams.rules.measure import ACTIVE_WITHIN, DAY, Percentile
 from streams.rules.rule import Rule
 
@@ -36,22 +36,20 @@ class _Numbers(Loader):
 def load(connection: Connection, space: str, rule: Rule, since: int, until: int, clock: float = float("inf")) -> Frame:
     """The minutes of [since, until) that the rule is decided from: give it `rule.memory` more than are to be decided.
 
-    The groups are those that have any row in them or in the days before (for `whole` always the one). clock: as in `Frame`.
+    The groups are those that have any row in them and, where it matters, on the days before (for `whole` always the one). clock: as in `Frame`.
     """
     groups: tuple[str, ...] = ("",)
     columns: dict[str, Whole] = {}
-    active: Flags | None = None
+    days = _days(connection, space, rule, since, until) if rule.heeds_silence else None
     if rule.table != "signs":
         rows = _rows(connection, space, rule, since, until)
-        days = _days(connection, space, rule, since, until)
-        groups = ("",) if rule.across == "whole" else tuple(sorted({row[0] for row in rows} | {row[0] for row in days}))
+        groups = ("",) if rule.across == "whole" else tuple(sorted({row[0] for row in rows} | {*(days or ())}))
         columns = _columns(rule, groups, rows, since, until)
-        active = None if rule.across == "whole" else _active(groups, days, since, until)
-    limits = _limits(connection, space, rule.department)
-    signs = _signs(connection, space, rule.department, limits, since, until)
+    begun, limits = _sources(connection, space, rule.department)
+    signs = _signs(connection, space, rule.department, [*begun], since, until)
     if rule.table == "signs" and rule.by == "source":
         groups = tuple(signs)
-    return Frame(since, until - since, groups, columns, signs, limits, clock, active)
+    return Frame(since, until - since, groups, columns, signs, begun, limits, clock, days)
 
 
 def _rows(connection: Connection, space: str, rule: Rule, since: int, until: int) -> list[tuple[Any, ...]]:
@@ -87,36 +85,19 @@ def _columns(rule: Rule, groups: tuple[str, ...], rows: Sequence[tuple[Any, ...]
     return columns
 
 
-def _days(connection: Connection, space: str, rule: Rule, since: int, until: int) -> list[tuple[str, int]]:
-    """On which days, from those a group is remembered for on, which group had any row: (group, days since 1970)."""
-    if rule.across == "whole":
-        return []
-    chosen: Department = department(rule.department)
+def _days(connection: Connection, space: str, rule: Rule, since: int, until: int) -> dict[str, frozenset[int]]:
+    """Of each group the days on which it had any row, from those on that are remembered."""
     ledger = rule.table == "ledger"
     query = sql.SQL(
-        "select distinct {across}, {day} - date '1970-01-01' from {table} where {day} between {first} and {last} and {only}"
+        "select part, array_agg(day - date '1970-01-01') from (select distinct {across} as part, {day} as day from {table} where {only}) d "
+        "where day between date '1970-01-01' + %(first)s and date '1970-01-01' + %(last)s group by 1"
     ).format(
         across=_across(rule),
         day=sql.SQL("(hour at time zone 'Asia/Ho_Chi_Minh')::date") if ledger else sql.SQL("day"),
-        table=sql.Identifier(board(space), "ledger" if ledger else f"{chosen.name}_1d"),
-        first=sql.SQL("date '1970-01-01' + %(first)s"),
-        last=sql.SQL("date '1970-01-01' + %(last)s"),
+        table=sql.Identifier(board(space), "ledger" if ledger else f"{rule.department}_1d"),
         only=_only(rule),
     )
-    return connection.execute(query, _given(rule, since, until)).fetchall()
-
-
-def _active(groups: tuple[str, ...], days: Sequence[tuple[str, int]], since: int, until: int) -> Flags | None:
-    remembered, first = ACTIVE_WITHIN // DAY, _day(since) - ACTIVE_WITHIN // DAY
-    place = {group: number for number, group in enumerate(groups)}
-    seen = np.zeros((len(groups), _day(until) - first + 1), dtype=np.int64)
-    for group, day in days:
-        seen[place[group], day - first] = 1
-    total = np.cumsum(seen, axis=1)
-    lately = np.zeros(seen.shape, dtype=bool)
-    lately[:, remembered:] = total[:, remembered - 1 : -1] > np.pad(total, ((0, 0), (1, 0)))[:, : -remembered - 1]
-    of_minute = (np.arange(since, until) + _OFFSET) // DAY - first
-    return None if lately[:, remembered : int(of_minute[-1]) + 1].all() else lately[:, of_minute]
+    return {group: frozenset(days) for group, days in connection.execute(query, _given(rule, since, until))}
 
 
 def _day(minute: int) -> int:
@@ -146,33 +127,27 @@ def _given(rule: Rule, since: int, until: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _signs(connection: Connection, space: str, name: str, limits: dict[str, float], since: int, until: int) -> dict[str, Whole]:
-    """Of each source ever heard, in its order. The first minute holds what was heard up to it, as far back as any source may be silent."""
-    back = int(max(limits.values(), default=0) // 60) + 2
-    signs = {source: np.zeros(back + until - since, dtype=np.int64) for source in limits}
+def _sources(connection: Connection, space: str, name: str) -> tuple[dict[str, int], dict[str, float]]:
+    """Of each source ever heard, in its order: since which minute, and for how many seconds it may be silent, as it says itself or its department does."""
+    usual = float(department(name).glass.silent_after_seconds)
+    rows = connection.execute(
+        sql.SQL("select source, extract(epoch from since)::bigint / 60, speaks_within from {} where department = %s order by 1").format(
+            sql.Identifier(board(space), "source")
+        ),
+        [name],
+    ).fetchall()
+    return {source: since for source, since, _ in rows}, {source: usual if within is None else within for source, _, within in rows}
+
+
+def _signs(connection: Connection, space: str, name: str, sources: Sequence[str], since: int, until: int) -> dict[str, Whole]:
+    signs = {source: np.zeros(until - since, dtype=np.int64) for source in sources}
     query = sql.SQL(
         "select source, array_agg(minute), array_agg(at) from {} where department = %s and minute >= %s and minute < %s group by 1"
     )
     with connection.cursor(binary=True) as cursor:
         cursor.adapters.register_loader(types["timestamptz"].array_oid, _Numbers)
-        cursor.execute(
-            query.format(sql.Identifier(board(space), "sign")), [name, moment((since - back) * MINUTE_US), moment(until * MINUTE_US)]
-        )
+        cursor.execute(query.format(sql.Identifier(board(space), "sign")), [name, moment(since * MINUTE_US), moment(until * MINUTE_US)])
         for source, minutes, at in cursor:
             if source in signs:
-                np.maximum.at(signs[source], (minutes + _EPOCH_2000_US) // MINUTE_US - since + back, (at + _EPOCH_2000_US) // 1_000_000)
-    for sign in signs.values():
-        sign[back] = sign[: back + 1].max()
-    return {source: sign[back:] for source, sign in signs.items()}
-
-
-def _limits(connection: Connection, space: str, name: str) -> dict[str, float]:
-    """For how many seconds each source may be silent, in their order: what it said itself, else what its department says."""
-    usual = float(department(name).glass.silent_after_seconds)
-    rows = connection.execute(
-        sql.SQL("select source, extract(epoch from speaks_within)::float8 from {} where department = %s order by 1").format(
-            sql.Identifier(board(space), "freshness")
-        ),
-        [name],
-    )
-    return {source: usual if within is None else within for source, within in rows}
+                np.maximum.at(signs[source], (minutes + _EPOCH_2000_US) // MINUTE_US - since, (at + _EPOCH_2000_US) // 1_000_000)
+    return signs

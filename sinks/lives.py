@@ -13,7 +13,7 @@ from psycopg import sql
 
 from sinks import copy
 from sinks.derive import Column, add_slots, columns
-from sinks.session import Connection, Session
+from sinks.session import Connection, Session, owe
 from streams.department import Department, department
 from streams.event import Touched, moment, vietnam_day
 from streams.lives import Changes, advance
@@ -173,6 +173,11 @@ class Figures(Session):
             spreads = {key: n for key, n in changes.spreads.items() if n}
             keys = ("minute", "known", "unit", "kind", "bound")
             self._add(connection, f"{chosen.name}_{chosen.histogram}_1m", keys, ("n",), _spreads(spreads))
+        minutes = {cell[0] for cell in cells}
+        if chosen.histogram:
+            minutes |= {cell[0] for cell, _ in spreads}
+        if minutes:
+            owe(connection, [chosen.name] * len(minutes), [*map(moment, minutes)])
         if chosen.members:
             members = {key: n for key, n in changes.members.items() if n}
             self._add(connection, f"{chosen.name}_member_1d", ("day", "member", "known"), ("n",), _members(members))

@@ -1,7 +1,8 @@
 """One connection that comes back by itself: what both transactions, the ingest's and the figures', stand on."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -59,3 +60,12 @@ class Session:
         except BaseException:
             self._temporary.clear()  # what was made in a transaction that was rolled back is not there
             raise
+
+
+def owe(connection: Connection, departments: Sequence[str], minutes: Sequence[datetime]) -> None:
+    """Note, pair by pair, minutes whose figures or signs of life change in this transaction, for the rules to look at; while there are rules."""
+    connection.execute(
+        "insert into owed_minute (department, minute) select distinct department, date_trunc('minute', minute) "
+        "from unnest(%s::text[], %s::timestamptz[]) n(department, minute) where exists (select from rule where enabled)",
+        [[*departments], [*minutes]],
+    )

@@ -6,7 +6,7 @@ from psycopg import sql
 
 from sinks import copy
 from sinks.batch import MINUTE_US, Batch, Counts, Part, Preparer
-from sinks.session import Connection, Session
+from sinks.session import Connection, Session, owe
 from streams.event import Touched, moment
 from streams.pseudonym import Keys
 from streams.store import Fenced, Partition, Records
@@ -123,6 +123,10 @@ class Timescale(Session):
                     for a in prepared.asked
                 ]
                 connection.execute(_ASKED, [*map(list, zip(*told, strict=True))])
+            arrived = {(department, minute * MINUTE_US) for department, _, minute in counts.rows} | {
+                (a.department, a.at_us) for a in prepared.asked
+            }
+            owe(connection, [department for department, _ in arrived], [moment(at_us) for _, at_us in arrived])
         silent = {a.department for a in prepared.asked if not a.answered}
         return [Touched(space=self._space, department=name, stage="asked") for name in sorted(silent)] + [
             Touched(space=self._space, department=p.department.name, stage="events", hours=tuple(p.hours), watermark_us=max(p.times_us))

@@ -1,6 +1,7 @@
 """The Faust app: the ingest service for what is told, agents on `ioc.touched` for what follows from it."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -19,6 +20,9 @@ from streams.topics import topic
 
 log = structlog.get_logger("worker")
 
+RULES_EVERY_SECONDS, RULES_REST_SECONDS = 1.0, 0.2
+"""Rules are looked at after each commit, at least and at most this often."""
+
 
 class FigureStore(Protocol):
     """Keeps the figures of departments level with their committed events."""
@@ -28,7 +32,15 @@ class FigureStore(Protocol):
         ...
 
 
-def build(settings: Settings, bootstrap: str, store: Store, figures: FigureStore, topic_ids: TopicIds) -> faust.App:
+class RuleStore(Protocol):
+    """Decides the rules of what was committed."""
+
+    def evaluate(self) -> Touched | None:
+        """One round; what to tell when firings changed. Blocks. Raises Retry while the store is away."""
+        ...
+
+
+def build(settings: Settings, bootstrap: str, store: Store, figures: FigureStore, rules: RuleStore, topic_ids: TopicIds) -> faust.App:
     """The worker's app. Nothing an agent does may leave its loop body, and none holds the only copy of anything: the dirty log in
     the database says what is still owed, a touch only says that it is worth a look."""
     app = faust.App(
@@ -52,6 +64,7 @@ def build(settings: Settings, bootstrap: str, store: Store, figures: FigureStore
     touches = app.topic(topic("touched", settings.space), value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
     locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
     wanted: set[str] = set()
+    decided = asyncio.Event()
 
     async def tell(touched: Sequence[Touched]) -> None:
         for touch in touched:
@@ -67,6 +80,7 @@ def build(settings: Settings, bootstrap: str, store: Store, figures: FigureStore
                     wanted.discard(name)
                     while touch := await asyncio.to_thread(figures.catch_up, name):
                         await tell([touch])
+                        decided.set()
             except Retry as away:
                 log.debug(away.wrong)
             except Exception:
@@ -77,6 +91,7 @@ def build(settings: Settings, bootstrap: str, store: Store, figures: FigureStore
         async for batch in stream.take(1000, within=0.02):
             for name in _touched(batch):
                 await follow(name)
+            decided.set()  # signs of life and the ledger are looked at too
 
     @app.timer(5.0)  # type: ignore[untyped-decorator]
     async def follow_owed() -> None:
@@ -86,6 +101,24 @@ def build(settings: Settings, bootstrap: str, store: Store, figures: FigureStore
     @app.task  # type: ignore[untyped-decorator]
     async def follow_what_was_left() -> None:
         await follow_owed()
+
+    @app.task  # type: ignore[untyped-decorator]
+    async def decide_rules() -> None:
+        while not app.should_stop:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(decided.wait(), RULES_EVERY_SECONDS)
+            decided.clear()
+            try:
+                touch = await asyncio.to_thread(rules.evaluate)
+                if touch:
+                    await tell([touch])
+            except Retry as away:
+                log.debug(away.wrong)
+                await asyncio.sleep(RULES_EVERY_SECONDS)
+            except Exception:
+                log.exception("rules could not be decided; tried again in 5 seconds")
+                await asyncio.sleep(5.0)
+            await asyncio.sleep(RULES_REST_SECONDS)
 
     @app.service
     class _Ingest(Ingest):

@@ -86,20 +86,11 @@ class Wall(_Section):
         return self
 
 
-class Source(_Section):
-    """One source of records: which connector, which department, where, how often. credential: `env:NAME` or `file:PATH`, never the secret."""
+class _Named(_Section):
+    """What has a name and may need a secret. credential: `env:NAME` or `file:PATH`, never the secret."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")
-    department: str
-    connector: Literal["rest", "fhir", "webhook", "files", "query"]
-    format: str | None = None
-    url: str | None = None
-    path: Path | None = None
-    interval_seconds: float = Field(5.0, gt=0)
-    timeout_seconds: float = Field(20.0, gt=0)
     credential: str | None = None
-    units: Mapping[str, str] = {}
-    options: Mapping[str, str | int | float | bool] = {}
 
     @field_validator("credential")
     @classmethod
@@ -112,17 +103,79 @@ class Source(_Section):
         """The credential's bytes. Raises Misconfigured when it is named but not there."""
         if self.credential is None:
             return None
+        who = f"{type(self).__name__.lower()} {self.name}"
         how, _, where = self.credential.partition(":")
         if how == "env":
             if where not in os.environ:
-                raise Misconfigured(f"source {self.name}: the environment has no {where}", f"export {where}=...")
+                raise Misconfigured(f"{who}: the environment has no {where}", f"export {where}=...")
             return os.environ[where].encode()
         try:
             return Path(where).read_bytes().strip()
         except OSError as error:
-            raise Misconfigured(
-                f"source {self.name}: cannot read {where} ({error.strerror})", "write the secret into that file, mode 600"
-            ) from error
+            raise Misconfigured(f"{who}: cannot read {where} ({error.strerror})", "write the secret into that file, mode 600") from error
+
+
+class Source(_Named):
+    """One source of records: which connector, which department, where, how often."""
+
+    department: str
+    connector: Literal["rest", "fhir", "webhook", "files", "query"]
+    format: str | None = None
+    url: str | None = None
+    path: Path | None = None
+    interval_seconds: float = Field(5.0, gt=0)
+    timeout_seconds: float = Field(20.0, gt=0)
+    units: Mapping[str, str] = {}
+    options: Mapping[str, str | int | float | bool] = {}
+
+
+class Channel(_Named):
+    """One way to tell people. mail: host, port, security, user, sender, recipients; credential: the user's password. telegram: chat; credential:
+    the bot's token; url: of a Bot API of one's own. webhook: url; credential: the key that signs. alertmanager: url; credential: a bearer token.
+    give_up_hours: for how long a message is tried again."""
+
+    kind: Literal["mail", "telegram", "webhook", "alertmanager"]
+    url: str | None = Field(None, repr=False)
+    host: str | None = None
+    port: int = Field(587, ge=1, le=65535)
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str | None = None
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+    chat: str | None = None
+    timeout_seconds: float = Field(10.0, gt=0, le=60)
+    give_up_hours: float = Field(24.0, gt=0)
+
+
+_CLOCK = r"([01]\d|2[0-3]):[0-5]\d"
+
+
+class Route(_Section):
+    """Who is told. quiet_hours: `22:00-06:00`, Vietnamese time, when only critical rules ring; escalate_to: the channels that are told when
+    nobody has acknowledged for escalate_after_minutes; digest_at: `07:30`, when yesterday's alarms are sent."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{2,59}$")
+    channels: tuple[str, ...] = Field(min_length=1)
+    quiet_hours: str | None = Field(None, pattern=f"^{_CLOCK}-{_CLOCK}$")
+    escalate_after_minutes: int | None = Field(None, ge=1)
+    escalate_to: tuple[str, ...] = ()
+    digest_at: str | None = Field(None, pattern=f"^{_CLOCK}$")
+
+    @model_validator(mode="after")
+    def _escalates_to_somebody(self) -> "Route":
+        if (self.escalate_after_minutes is None) != (not self.escalate_to):
+            raise ValueError("escalate_after_minutes and escalate_to go together")
+        return self
+
+
+class Alerts(_Section):
+    """regroup_minutes: units that join an alarm are told together, this far apart. wall_url: what links begin with. heartbeat_url: asked every
+    30 s while rules are evaluated. calls_per_week: how often all rules together may ring."""
+
+    regroup_minutes: int = Field(5, ge=1, le=1440)
+    wall_url: str | None = Field(None, pattern=r"^https?://[^\s]+[^/\s]$")
+    heartbeat_url: str | None = Field(None, pattern=r"^https?://[^\s]+$", repr=False)
+    calls_per_week: float = Field(50, gt=0)
 
 
 class Settings(BaseSettings):
@@ -139,6 +192,9 @@ class Settings(BaseSettings):
     grafana: Grafana = Grafana()
     wall: Wall = Wall()
     sources: tuple[Source, ...] = ()
+    alerts: Alerts = Alerts()
+    channels: tuple[Channel, ...] = ()
+    routes: tuple[Route, ...] = ()
 
     @field_validator("space")
     @classmethod
@@ -146,6 +202,24 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", value):
             raise ValueError("a space is named by lower-case letters, digits and dashes")
         return value
+
+    @model_validator(mode="after")
+    def _knows_its_channels(self) -> "Settings":
+        for what, held in (("channels", self.channels), ("routes", self.routes)):
+            names = [each.name for each in held]
+            if len(names) != len(set(names)):
+                raise ValueError(f"two {what} have the same name")
+        known = {channel.name for channel in self.channels}
+        for route in self.routes:
+            lost = [name for name in (*route.channels, *route.escalate_to) if name not in known]
+            if lost:
+                raise ValueError(f"route {route.name}: there is no channel {lost[0]} (known: {', '.join(sorted(known)) or 'none'})")
+        return self
+
+    def route(self, name: str) -> Route | None:
+        """The route of that name, else the one named `default`, else none."""
+        held = {route.name: route for route in self.routes}
+        return held.get(name) or held.get("default")
 
     def source(self, name: str) -> Source:
         """The source of that name. Raises Misconfigured, naming those there are."""

@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 
 from deploy import console
 from deploy.embedded import parts
-from sinks.apart import Apart
+from sinks.apart import Apart, RulesApart
 from sinks.roles import ingest_dsn
 from sinks.timescale import Timescale
 from sinks.watch import Watcher
@@ -35,7 +35,8 @@ def work() -> None:
     found = parts.find(chosen)
     keys = pseudonym.load(chosen.state_dir)
     store = Timescale(ingest_dsn(chosen), chosen.space, keys)
-    figures = Apart(ingest_dsn(chosen), chosen.space)
+    figures = Apart("figures", ingest_dsn(chosen), chosen)
+    rules = RulesApart(ingest_dsn(chosen), chosen)
 
     def topic_ids(topics: Sequence[str]) -> Mapping[str, str]:
         return ids_of(topics, kafka_python_options(chosen.kafka, found.bootstrap))
@@ -49,11 +50,12 @@ def work() -> None:
     watcher = Watcher(ingest_dsn(chosen))
     watcher.start()
     try:
-        asyncio.run(_run(build(chosen, found.bootstrap, store, figures, topic_ids)))
+        asyncio.run(_run(build(chosen, found.bootstrap, store, figures, rules, topic_ids)))
     finally:
         watcher.stop()
     store.close()
     figures.close()
+    rules.close()
 
 
 async def _run(app: Any) -> None:

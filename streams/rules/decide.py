@@ -41,7 +41,7 @@ def decide(
     """
     skip = since - frame.start
     found = values(rule, frame)
-    if frame.active is not None and rule.by != "whole":
+    if frame.days is not None:
         found = np.where(there(frame, rule.reach), found, np.nan)
     awake_ = awake(rule.calendar, frame.start, frame.minutes, closed)
     hot, cool = _condition(rule, found)

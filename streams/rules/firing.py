@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from streams.rules.decide import FIRING, INHIBITED, Decided
+from streams.rules.frame import Flags
 from streams.rules.rule import Rule
 
 
@@ -62,9 +63,29 @@ def spans(rule: Rule, decided: Decided) -> Iterator[Span]:
             )
 
 
+def reaches(span: Span, minute: int) -> bool:
+    """Whether it lasts to the minute, or ends just before it."""
+    return span.until is None or span.until >= minute
+
+
+def stood(groups: Sequence[str], found: Iterable[Span], since: int) -> Flags:
+    """Per group whether one of the spans holds in the minute before `since`: what `decide` goes on from."""
+    lit = {span.group for span in found if span.since < since and reaches(span, since)}
+    return np.array([group in lit for group in groups], dtype=bool)
+
+
+def firing(found: Iterable[Span], since: int, until: int) -> Flags:
+    """The minutes of [since, until) in which a rule fired for any group: what it inhibits."""
+    flags = np.zeros(until - since, dtype=bool)
+    for span in found:
+        if not span.inhibited:
+            flags[max(0, span.since - since) : None if span.until is None else max(0, span.until - since)] = True
+    return flags
+
+
 def joined(stored: Iterable[Stored], since: int, found: Iterable[Span], rule: Rule) -> list[Span]:
     """Spans decided from `since` on, each that goes on from a stored one before it joined to that."""
-    before = {(each.span.group, each.span.inhibited): each.span for each in stored if each.span.since < since and _lasts(each.span, since)}
+    before = {(each.span.group, each.span.inhibited): each.span for each in stored if each.span.since < since and reaches(each.span, since)}
     out = []
     for span in found:
         earlier = before.get((span.group, span.inhibited)) if span.since == since else None
@@ -75,10 +96,6 @@ def joined(stored: Iterable[Stored], since: int, found: Iterable[Span], rule: Ru
     begun = {(span.group, span.inhibited, span.since) for span in out}
     ended = [s._replace(until=since) for key, s in before.items() if (*key, s.since) not in begun]
     return sorted(out + ended, key=lambda s: (s.group, s.since))
-
-
-def _lasts(span: Span, minute: int) -> bool:
-    return span.until is None or span.until >= minute
 
 
 def _farther(rule: Rule, one: float | None, other: float | None) -> float | None:

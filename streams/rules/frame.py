@@ -1,10 +1,13 @@
 """What rules are decided from: minutes in columns."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from streams.event import VIETNAM_OFFSET_US
+from streams.rules.measure import ACTIVE_WITHIN, DAY, SILENT_MOST
 
 Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
@@ -16,10 +19,10 @@ class Frame:
     """Minutes of a department, from `start` (minutes since 1970) on.
 
     groups: units, kinds or sources, or just `` for the whole. columns: measure (or, of a histogram, its bound as text) -> what each
-    minute holds, [groups, minutes]. signs: source -> the last sign of life within each minute, seconds since 1970, 0 for none, [minutes];
-    the first minute holds the last one up to then, however early. limits: source -> for how many seconds it may be silent before what it
-    feeds is not known. clock: the second up to which it is known what was heard; a minute that it has not passed is not over. active: whether
-    a group had any row on one of the days that a group is remembered for, [groups, minutes]; None: all had, all the time.
+    minute holds, [groups, minutes]. signs: source -> the last sign of life within each minute, seconds since 1970, 0 for none, [minutes].
+    begun: source -> the minute it was first heard of (none given: always). limits: source -> for how many seconds it may be silent before
+    what it feeds is not known. clock: the second up to which it is known what was heard; a minute that it has not passed is not over.
+    days: group -> the Vietnamese days, since 1970, on which it had any row, from as long ago as groups are remembered; None: that plays no part.
     """
 
     start: int
@@ -27,14 +30,34 @@ class Frame:
     groups: tuple[str, ...]
     columns: Mapping[str, Whole]
     signs: Mapping[str, Whole] = field(default_factory=dict)
+    begun: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     clock: float = float("inf")
-    active: Flags | None = None
+    days: Mapping[str, frozenset[int]] | None = None
 
     @property
     def over(self) -> int:
         """How many of its minutes are over."""
         return max(0, min(self.minutes, int(self.clock // 60) - self.start if self.clock != float("inf") else self.minutes))
+
+    def part(self, since: int, until: int) -> "Frame":
+        """The minutes of [since, until) alone."""
+        cut = slice(since - self.start, until - self.start)
+        columns = {name: column[:, cut] for name, column in self.columns.items()}
+        signs = {source: sign[cut] for source, sign in self.signs.items()}
+        return replace(self, start=since, minutes=until - since, columns=columns, signs=signs)
+
+    def among(self, groups: Iterable[str]) -> "Frame":
+        """With those groups as well: nothing was counted of them."""
+        wider = tuple(sorted({*self.groups, *groups}))
+        if wider == self.groups:
+            return self
+        place = [wider.index(group) for group in self.groups]
+        columns = {}
+        for name, column in self.columns.items():
+            columns[name] = np.zeros((len(wider), self.minutes), dtype=np.int64)
+            columns[name][place] = column
+        return replace(self, groups=wider, columns=columns)
 
 
 def windowed(column: Whole, window: int) -> Whole:
@@ -59,23 +82,30 @@ def run(flags: Flags) -> Whole:
 
 
 def there(frame: Frame, reach: int) -> Flags:
-    """Which groups there are to speak of, minute by minute: those active on the days before, and those with a row in the last `reach` minutes."""
-    assert frame.active is not None  # noqa: S101  # who calls has looked
+    """Which groups there are to speak of: those with a row on one of the days before, as many as they are remembered for, or in the last `reach` minutes."""
     some = np.zeros((len(frame.groups), frame.minutes), dtype=bool)
     for column in frame.columns.values():
         some |= column != 0
-    return np.asarray(frame.active | (since(some) < reach))
+    day = (np.arange(frame.start, frame.start + frame.minutes) + VIETNAM_OFFSET_US // 60_000_000) // DAY
+    lately = np.zeros((len(frame.groups), int(day[-1] - day[0]) + 1), dtype=bool)
+    for number, group in enumerate(frame.groups):
+        for seen in (frame.days or {}).get(group, ()):
+            first = seen + 1 - int(day[0])
+            lately[number, max(0, first) : max(0, first + ACTIVE_WITHIN // DAY)] = True
+    return np.asarray(lately[:, day - day[0]] | (since(some) < reach))
 
 
-def silence(frame: Frame, source: str) -> Whole:
-    """At the end of each minute, how many seconds since the source's last sign of life within the frame."""
+def silence(frame: Frame, source: str) -> Real:
+    """At the end of each minute, how many seconds since the source's last sign of life within the frame; NaN before it was first heard of."""
     ends = (np.arange(frame.start, frame.start + frame.minutes) + 1) * 60
-    return ends - np.maximum.accumulate(frame.signs[source])
+    silent = (ends - np.maximum.accumulate(frame.signs[source])).astype(np.float64)
+    silent[: max(0, frame.begun.get(source, frame.start) - frame.start)] = np.nan
+    return silent
 
 
 def unheard(frame: Frame) -> Flags:
-    """The minutes at whose end some source had been silent for longer than it may."""
+    """The minutes at whose end some source had been silent for longer than it may: a minute at least, two hours at most."""
     silent = np.zeros(frame.minutes, dtype=bool)
     for source in frame.signs:
-        silent |= silence(frame, source) > max(60.0, frame.limits.get(source, 60.0))
+        silent |= silence(frame, source) > min(max(60.0, frame.limits.get(source, 60.0)), SILENT_MOST * 60)
     return silent

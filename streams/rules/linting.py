@@ -1,7 +1,6 @@
 """What is wrong with rule files, taken together: each by itself, its tests, and how they go with each other and with the boards."""
 
 import difflib
-import string
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -9,11 +8,9 @@ from typing import NamedTuple
 
 from streams.errors import Misconfigured
 from streams.rules import tested
+from streams.rules.message import PLACEHOLDERS, placeholders
 from streams.rules.reading import Wrong, place, read
 from streams.rules.rule import Rule
-
-PLACEHOLDERS = ("value", "peak", "threshold", "window", "units", "since", "until")
-"""What the text of a rule may name in braces; filled in when it rings."""
 
 
 class Said(NamedTuple):
@@ -97,7 +94,7 @@ def test(said: Sequence[Said]) -> list[Finding]:
 
 def _alone(said: Said, rule: Rule, boards: Collection[str], known: Collection[str]) -> Iterator[Finding]:
     for key, text in (("title", rule.title), ("text", rule.text)):
-        for name in _placeholders(text):
+        for name in placeholders(text):
             if name not in PLACEHOLDERS:
                 yield _at(said, f"{key}: there is no {{{name}}} to fill in{nearly(name, PLACEHOLDERS)}", key)
     if rule.board is not None and rule.board not in boards:
@@ -107,13 +104,6 @@ def _alone(said: Said, rule: Rule, boards: Collection[str], known: Collection[st
             yield _at(said, f"inhibited_by: there is no rule {name!r}{nearly(name, known)}", "inhibited_by", number)
     if not rule.tests:
         yield _at(said, "a rule without tests is not let in: add `tests:`, rows in and states out")
-
-
-def _placeholders(text: str) -> Iterator[str]:
-    try:
-        yield from (name for _, name, _, _ in string.Formatter().parse(text) if name is not None)
-    except ValueError:
-        yield "…"
 
 
 def _cycle(rules: Mapping[str, Rule]) -> Sequence[str]:

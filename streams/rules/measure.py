@@ -7,8 +7,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 HOUR, DAY, WEEK = 60, 1_440, 10_080
 MOST_WEEKS = 8
-ABSENT_MOST, SIGN_MOST, ACTIVE_WITHIN = 2 * DAY, DAY, 14 * DAY
-"""How far back absence, signs of sources and the sites that are expected to speak are looked for, in minutes: a decision has a finite memory."""
+ABSENT_MOST, SIGN_MOST, SILENT_MOST, ACTIVE_WITHIN = 2 * DAY, DAY, 2 * HOUR, 14 * DAY
+"""How far back absence, the freshness of sources, their signs of life and the sites that are expected to speak are looked for, in minutes: a decision
+has a finite memory."""
 
 LEDGER = ("received", "on_time", "late", "duplicate", "conflict", "quarantined")
 """What the ledger counts, by minute of arrival and source."""

@@ -17,6 +17,7 @@ from streams.rules.measure import (
     LEDGER,
     MOST_WEEKS,
     SIGN_MOST,
+    SILENT_MOST,
     WEEK,
     Absence,
     Change,
@@ -263,7 +264,13 @@ class Rule(Part):
     @property
     def memory(self) -> int:
         """How many minutes before a minute, together with whether it was firing just before, decide its state."""
-        return self.reach + max(self.for_, self.keep_firing_for) + 1
+        return max(self.reach, SILENT_MOST) + max(self.for_, self.keep_firing_for) + 1
+
+    @property
+    def heeds_silence(self) -> bool:
+        """Whether it may hold for a group of which there is no row at all: then it matters which groups there are."""
+        empty = isinstance(self.measure, Sum | Count | Rate | Change) and (self.when.below is not None or (self.when.above or 0) < 0)
+        return self.by != "whole" and (empty or isinstance(self.measure, Absence))
 
     @property
     def rises(self) -> bool:

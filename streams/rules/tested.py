@@ -122,7 +122,7 @@ def _frame(rule: Rule, case: Case) -> Frame:
     signs = {source: (start + np.arange(length)) * 60 + 59 for source in sources}
     for silence in case.silent:
         signs[silence.source][rule.memory + clock(silence.since) : rule.memory + clock(silence.until)] = 0
-    return Frame(start, length, groups, columns, signs, dict.fromkeys(sources, float(chosen.glass.silent_after_seconds)))
+    return Frame(start, length, groups, columns, signs, limits=dict.fromkeys(sources, float(chosen.glass.silent_after_seconds)))
 
 
 def _minutes(row: Row) -> range:

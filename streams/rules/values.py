@@ -133,6 +133,7 @@ def _offline(measure: Offline, rule: Rule, frame: Frame) -> Real:
 
 @_values.register
 def _freshness(measure: Freshness, rule: Rule, frame: Frame) -> Real:
-    rows = [np.minimum(silence(frame, source), SIGN_MOST * 60) for source in frame.signs] or [np.full(frame.minutes, np.nan)]
-    found = np.array(rows, dtype=np.float64)
-    return found.max(axis=0, keepdims=True) if rule.by == "whole" else found
+    rows = [np.minimum(silence(frame, source), SIGN_MOST * 60) for source in frame.signs]
+    if rule.by == "whole":
+        return np.fmax.reduce(rows or [np.full(frame.minutes, np.nan)], axis=0, keepdims=True)
+    return np.array(rows, dtype=np.float64).reshape(len(rows), frame.minutes)

@@ -31,6 +31,7 @@ class World:
 
     rows: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
     signs: dict[str, set[int]] = field(default_factory=dict)
+    begun: dict[str, int] = field(default_factory=dict)
 
     def add(self, minute: int, unit: str, one: int, two: int) -> None:
         was = self.rows.get((minute, unit), (0, 0))
@@ -53,7 +54,7 @@ def frame_of(world: World, rule: Rule, since: int, until: int, clock: float = fl
             if minute < until:
                 at = max(0, minute - start)
                 signs[source][at] = max(signs[source][at], minute * 60 + 59)
-    return Frame(start, until - start, groups, columns, signs, dict.fromkeys(SOURCES, float(LIMIT)), clock)
+    return Frame(start, until - start, groups, columns, signs, world.begun, dict.fromkeys(SOURCES, float(LIMIT)), clock)
 
 
 class Plain:
@@ -88,7 +89,8 @@ class Plain:
             was = self.total(which, units, minute - 10_080)
             return 100 * (self.total(which, units, minute) - was) / was if was >= 1 else None
         assert kind == "freshness"
-        return max(min(self.silent(s, minute), 86_400) for s in (SOURCES if group == "" else (group,)))
+        known = [self.silent(s, minute) for s in (SOURCES if group == "" else (group,))]
+        return max((min(each, 86_400) for each in known if each is not None), default=None)
 
     def ago(self, which: int, units: Sequence[str], minute: int) -> int:
         there: dict[int, int] = {}
@@ -97,7 +99,9 @@ class Plain:
                 there[m] = there.get(m, 0) + both[which]
         return min((minute - m for m, value in there.items() if value), default=10**6)
 
-    def silent(self, source: str, minute: int) -> int:
+    def silent(self, source: str, minute: int) -> int | None:
+        if minute < self.world.begun.get(source, 0):
+            return None
         last = max((m for m in self.world.signs[source] if m <= minute), default=-(10**7))
         return (minute + 1) * 60 - (last * 60 + 59)
 
@@ -125,7 +129,7 @@ class Plain:
             hot = value is not None and value < when.below
             cool = value is None or value >= (when.below if when.clear is None else when.clear)
         unknown = False
-        if "freshness" not in rule.measure.model_dump() and any(self.silent(s, minute) > LIMIT for s in SOURCES):
+        if "freshness" not in rule.measure.model_dump() and any((self.silent(s, minute) or 0) > LIMIT for s in SOURCES):
             if rule.missing == "ok":
                 hot, cool = False, True
             elif rule.missing == "firing":
@@ -213,6 +217,7 @@ many = st.tuples(st.lists(added, max_size=25), st.lists(bursts, max_size=4)).map
     lambda both: both[0] + [row for burst in both[1] for row in burst]
 )
 gaps = st.lists(st.tuples(st.sampled_from(SOURCES), st.integers(-10, LENGTH), st.integers(1, 25)), max_size=3)
+"""Silences of sources; one that would begin before the first minute has its source first heard of after it."""
 
 
 def world_of(rows: Sequence[Added], silences: Sequence[tuple[str, int, int]]) -> World:
@@ -221,7 +226,9 @@ def world_of(rows: Sequence[Added], silences: Sequence[tuple[str, int, int]]) ->
         if minute < LENGTH:
             world.add(DAWN + minute, unit, one, two)
     for source, since, length in silences:
-        world.signs[source] -= set(range(DAWN + since, DAWN + since + length))
+        world.signs[source] -= set(range(DAWN + (since if since >= 0 else -3000), DAWN + since + length))
+        if since < 0:
+            world.begun[source] = DAWN + since + length
     return world
 
 

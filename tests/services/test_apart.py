@@ -11,6 +11,7 @@ import pytest
 from sinks.apart import Apart
 from sinks.roles import ingest_dsn
 from streams.errors import Retry
+from streams.settings import Settings
 from tests.bench.measure import children
 from tests.eventually import eventually
 from tests.services.space import Space, paid
@@ -21,7 +22,7 @@ def _apart(pid: int) -> list[int]:
 
 
 def test_a_killed_process_of_figures_is_started_again_and_counts_once(space: Space) -> None:
-    figures = Apart(ingest_dsn(space.settings), space.name)
+    figures = Apart("figures", ingest_dsn(space.settings), space.settings)
     try:
         space.take("payment", paid(1), paid(2))
         touched = figures.catch_up("payment")
@@ -41,7 +42,7 @@ def test_a_killed_process_of_figures_is_started_again_and_counts_once(space: Spa
 
 
 def test_figures_wait_while_the_database_cannot_be_reached() -> None:
-    figures = Apart("postgresql://nobody@127.0.0.1:1/nothing", "live")
+    figures = Apart("figures", "postgresql://nobody@127.0.0.1:1/nothing", Settings())
     try:
         with pytest.raises(Retry, match="the database is away"):
             figures.catch_up("payment")
@@ -53,7 +54,8 @@ def test_figures_wait_while_the_database_cannot_be_reached() -> None:
 
 def test_the_process_of_figures_ends_with_the_worker_however_that_ends() -> None:
     hold = (
-        "import sys; from sinks.apart import Apart; from streams.errors import Retry; figures = Apart('postgresql://n@127.0.0.1:1/n', 'live')\n"
+        "import sys; from sinks.apart import Apart; from streams.errors import Retry; from streams.settings import Settings; "
+        "figures = Apart('figures', 'postgresql://n@127.0.0.1:1/n', Settings())\n"
         "try: figures.catch_up('payment')\nexcept Retry: print('asked', flush=True)\nsys.stdin.read()"
     )
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:

@@ -329,9 +329,7 @@ def test_a_termination_while_kafka_is_away_ends_at_once_and_loses_nothing(bench:
     assert broker is not None
     os.kill(broker, signal.SIGSTOP)
     try:
-        bench.feed.held += [message(n) for n in range(5, 9)]
-        asked = len(bench.server.asked)
-        eventually(lambda: len(bench.server.asked) > asked)
+        bench.feed.held += [message(n) for n in range(5, 9)]  # whether it still asks for them depends on what it was at
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=20)
     finally:

@@ -1,0 +1,328 @@
+"""Alarms: firings taken together, the messages that follow put into the outbox, all in the caller's transaction."""
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from functools import partial
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg.errors import LockNotAvailable
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from streams.event import VIETNAM
+from streams.rules.alarms import Alarm, Member, Telling, quiet_until, tell
+from streams.rules.firing import Change
+from streams.rules.message import About, Message, Tally, compose, digest, gathered, key
+from streams.rules.reading import read
+from streams.rules.rule import Rule
+from streams.settings import Route, Settings
+from streams.topics import LIVE
+
+Connection = psycopg.Connection[Any]
+"""Its search_path begins with the schema of the space."""
+
+DRILL = "drill"
+"""The route that rings in spaces other than `live`; without it their messages are kept and muted."""
+
+_MEMBERS = """
+select f.id, f.unit, extract(epoch from f.since)::bigint / 60 as since, extract(epoch from f.until)::bigint / 60 as until, f.peak, s.value,
+  f.withdrawn_at is not null as withdrawn, f.told
+from firing f left join standing s on s.rule = f.rule and s.unit = f.unit where f.alarm = %s order by f.since, f.unit, f.id"""
+_SILENCED = """
+select distinct u.unit from unnest(%s::text[]) as u(unit) join silence s on (s.unit is null or s.unit = u.unit)
+where (s.rule is null or s.rule = %s) and s.since <= %s and s.until > %s"""
+_OPEN = """
+select id from alarm where closed_at is null or told is null
+union select alarm from firing where withdrawn_at is not null and told = 'fired' order by 1"""
+_STANDING = "select id from alarm where rule = %s and closed_at is null for update"
+_LATE = "select id from alarm where rule = %s and closed_at is not null and told is null order by id desc limit 1 for update"
+_BODY = """
+select body from (select body, 1 as place, 0 as id from rule where name = %(rule)s and version = %(version)s
+  union all select body, 2, id from rule_change where rule = %(rule)s and version = %(version)s
+  union all select body, 3, 0 from rule where name = %(rule)s) b order by place, id desc limit 1"""
+_PUT = """
+insert into outbox (key, alarm, channel, word, message, made_at, due_at, state) values (%s, %s, %s, %s, %s, %s, %s, %s)
+on conflict (key) do nothing"""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """An alarm's row, locked, and its firings."""
+
+    id: int
+    rule: str
+    version: int
+    severity: str
+    route: str
+    said: int
+    escalated: bool
+    alarm: Alarm
+
+
+def ring(
+    connection: Connection, space: str, settings: Settings, rule: Rule, version: int, changes: Sequence[Change], now: datetime
+) -> None:
+    """Take what became of a rule's firings in one evaluation to people: alarms are opened and closed, messages put into the outbox.
+
+    Part of the evaluator's transaction, after `firing` and `standing` were written: every change bears the id of its row. All that one
+    evaluation changed of an alarm is one message. Spans that are inhibited ring nobody. (Seven parameters: the space may be another than
+    the settings'.)
+    """
+    heard = [change for change in changes if not change.span.inhibited]
+    if not heard:
+        return
+    held = frozenset(change.span.group for change in changes if change.span.inhibited and change.span.until is None)
+    touched = set(_attach(connection, settings, rule, version, heard, now))
+    for number in sorted(touched):
+        _tell(connection, space, settings, _kept(connection, number), now, rule, held)
+
+
+def round(connection: Connection, space: str, settings: Settings, now: datetime) -> None:
+    """What time alone brings: units that joined, silences that ended, escalations, the morning after quiet hours, the daily digest.
+
+    One transaction of the caller's; repeated, or run by two at once, it does nothing twice.
+    """
+    connection.execute("set local lock_timeout = '20ms'")  # who evaluates holds firings and then waits for alarms: never wait for it here
+    numbers = [row[0] for row in connection.execute(_OPEN)]
+    works = [partial(_look_again, connection, space, settings, number, now) for number in numbers]
+    works += [partial(_wake, connection, now), *(partial(_digest, connection, space, settings, route, now) for route in settings.routes)]
+    for work in works:
+        with contextlib.suppress(LockNotAvailable), connection.transaction():  # somebody is at it: next round
+            work()
+
+
+def acknowledge(connection: Connection, alarm: int, who: str, why: str = "") -> bool:
+    """Somebody has it in hand: it escalates no more. False when there is no such alarm, or somebody has already."""
+    done = connection.execute(
+        "update alarm set acknowledged_at = clock_timestamp(), acknowledged_by = %s, acknowledged_why = %s where id = %s and acknowledged_at is null",
+        [who, why, alarm],
+    )
+    return done.rowcount == 1
+
+
+def silence(connection: Connection, rule: str | None, unit: str | None, until: datetime, who: str, why: str) -> int:
+    """Nothing of a rule, a unit, or one of both (None: any) begins to ring until then; the number of the silence."""
+    row = connection.execute(
+        "insert into silence (rule, unit, until, who, why) values (%s, %s, %s, %s, %s) returning id", [rule, unit, until, who, why]
+    ).fetchone()
+    return int(row[0])  # type: ignore[index]  # returning gives a row
+
+
+def end_silence(connection: Connection, number: int) -> bool:
+    """End a silence now; what still lasts rings with the next round. False when it is not there or has ended."""
+    done = connection.execute(
+        "update silence set until = greatest(clock_timestamp(), since + interval '1 microsecond') where id = %s and until > clock_timestamp()",
+        [number],
+    )
+    return done.rowcount == 1
+
+
+def _look_again(connection: Connection, space: str, settings: Settings, number: int, now: datetime) -> None:
+    kept = _kept(connection, number)
+    rule = _rule(connection, kept)
+    if rule is None:
+        return
+    _tell(connection, space, settings, kept, now, rule, frozenset())
+    _escalate(connection, space, settings, _kept(connection, number), now, rule)
+
+
+def _attach(
+    connection: Connection, settings: Settings, rule: Rule, version: int, changes: Sequence[Change], now: datetime
+) -> Iterable[int]:
+    """Give every firing that has none its alarm; the alarms that were touched."""
+    for change in changes:
+        if change.id is None:
+            raise ValueError("a firing that is not written down cannot ring")
+        at = connection.execute("select alarm from firing where id = %s", [change.id]).fetchone()
+        number = at[0] if at else None
+        if number is not None:
+            yield number
+            if change.word == "again":
+                yield _again(connection, change.id, number, rule.rule)
+        elif change.word in ("fired", "again", "missed"):
+            yield _into(connection, settings, rule, version, change, now)
+
+
+def _into(connection: Connection, settings: Settings, rule: Rule, version: int, change: Change, now: datetime) -> int:
+    """Put a new firing into the alarm that is open; one found late into that of others found late; else into a new one."""
+    late = change.word == "missed"
+    found = connection.execute(_LATE if late else _STANDING, [rule.rule]).fetchone()
+    if found is None:
+        route = settings.route(rule.route)
+        found = connection.execute(
+            "insert into alarm (rule, version, severity, route, title, opened_at, closed_at) values (%s, %s, %s, %s, %s, %s, %s) returning id",
+            [rule.rule, version, rule.severity, route.name if route else rule.route, rule.title, now, now if late else None],
+        ).fetchone()
+    connection.execute("update firing set alarm = %s where id = %s", [found[0], change.id])  # type: ignore[index]  # one of both gave a row
+    return int(found[0])  # type: ignore[index]
+
+
+def _again(connection: Connection, firing: int, number: int, rule: str) -> int:
+    """A firing that was said to be over lasts: its alarm opens again, or it joins the one that is open by now."""
+    other = connection.execute("select id from alarm where rule = %s and closed_at is null and id <> %s", [rule, number]).fetchone()
+    if other is None:
+        connection.execute("update alarm set closed_at = null where id = %s", [number])
+        return number
+    connection.execute("update firing set alarm = %s, told = null where id = %s", [other[0], firing])
+    return int(other[0])
+
+
+def _kept(connection: Connection, number: int) -> _Kept:
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute("select * from alarm where id = %s for update", [number]).fetchone()
+        assert row is not None  # noqa: S101  # alarms are never deleted
+        members = tuple(Member(**each) for each in cursor.execute(_MEMBERS, [number]))
+    alarm = Alarm(row["opened_at"], members, row["told"], row["told_at"])
+    return _Kept(number, row["rule"], row["version"], row["severity"], row["route"], row["said"], row["escalated_at"] is not None, alarm)
+
+
+def _rule(connection: Connection, kept: _Kept) -> Rule | None:
+    """The rule as it was when its alarm opened, or as it is."""
+    row = connection.execute(_BODY, {"rule": kept.rule, "version": kept.version}).fetchone()
+    found = read(row[0]) if row else None
+    return found if isinstance(found, Rule) else None
+
+
+def _tell(connection: Connection, space: str, settings: Settings, kept: _Kept, now: datetime, rule: Rule, held: frozenset[str]) -> None:
+    """Tell what there is to tell of an alarm, and close it when nothing of it lasts."""
+    alarm = kept.alarm
+    if not alarm.lasts:
+        connection.execute("update alarm set closed_at = %s where id = %s and closed_at is null", [now, kept.id])
+    silenced = _silenced(connection, kept, now)
+    telling = tell(alarm, silenced, now, timedelta(minutes=settings.alerts.regroup_minutes))
+    if telling is None:
+        return
+    connection.execute("update alarm set told = %s where id = %s", [telling.told, kept.id])
+    if telling.word is None:
+        return
+    news = [member.id for member in telling.news]
+    connection.execute(
+        "update firing set told = case when withdrawn_at is null then 'fired' else 'withdrawn' end where id = any(%s)", [news]
+    )
+    known = [member for member in alarm.members if member.told == "fired" or member.id in news]
+    _send(connection, space, settings, kept, rule, telling, known, now, held)
+    if telling.word == "again":
+        connection.execute("update alarm set escalated_at = null where id = %s", [kept.id])
+
+
+def _send(
+    connection: Connection, space: str, settings: Settings, kept: _Kept, rule: Rule, telling: Telling, known: Sequence[Member],
+    now: datetime, held: frozenset[str] = frozenset(),
+) -> None:  # fmt: skip
+    """Put a telling into the outbox, once for each channel of the alarm's route."""
+    about = About(space, kept.id, kept.alarm.opened_at, kept.said, rule, _names(connection, known, now), settings.alerts.wall_url, held)
+    message = compose(about, telling, known, now)
+    route = _route(settings, space, kept.route)
+    until = None if route is None or kept.severity == "critical" else quiet_until(route.quiet_hours, now)
+    connection.execute("update alarm set told_at = %s, said = said + 1 where id = %s", [until or now, kept.id])
+    if route is None:
+        return
+    channels = route.escalate_to if message.word == "escalated" else route.channels
+    if kept.escalated and message.word != "escalated":
+        channels = (*dict.fromkeys((*channels, *route.escalate_to)),)
+    state = "muted" if _muted(settings, space) else "held" if until else "waiting"
+    _put(connection, message, channels, until or now, state, now)
+
+
+def _put(connection: Connection, message: Message, channels: Iterable[str], due: datetime, state: str, now: datetime) -> None:
+    for channel in channels:
+        said = msgspec.structs.replace(message, key=key(message.key, channel))
+        held = Jsonb(msgspec.to_builtins(said))
+        connection.execute(_PUT, [said.key, message.alarm, channel, message.word, held, now, due, state])
+
+
+def _escalate(connection: Connection, space: str, settings: Settings, kept: _Kept, now: datetime, rule: Rule) -> None:
+    """Tell others when nobody has acknowledged what people could know of for long enough, unless it is quiet or silenced."""
+    route = _route(settings, space, kept.route)
+    alarm = kept.alarm
+    if route is None or route.escalate_after_minutes is None or kept.escalated or alarm.told != "firing":
+        return
+    lasting = tuple(member for member in alarm.members if member.lasts and member.told == "fired")
+    silenced = _silenced(connection, kept, now)
+    if not [member for member in lasting if member.unit not in silenced]:
+        return
+    if kept.severity != "critical" and quiet_until(route.quiet_hours, now):
+        return
+    begun = connection.execute("select max(due_at) from outbox where alarm = %s and word in ('firing', 'again')", [kept.id]).fetchone()
+    waited = begun is not None and begun[0] is not None and begun[0] + timedelta(minutes=route.escalate_after_minutes) <= now
+    done = waited and connection.execute(
+        "update alarm set escalated_at = %s where id = %s and acknowledged_at is null and escalated_at is null", [now, kept.id]
+    )
+    if done and done.rowcount:
+        _send(connection, space, settings, kept, rule, Telling("escalated", "firing", lasting), lasting, now)
+
+
+def _wake(connection: Connection, now: datetime) -> None:
+    """What quiet hours held goes out: alone as it is, several of one channel as one message."""
+    rows = connection.execute(
+        "select id, channel, message from outbox where state = 'held' and part_of is null and due_at <= %s order by id for update skip locked",
+        [now],
+    ).fetchall()
+    held: dict[str, list[tuple[int, Message]]] = {}
+    for number, channel, message in rows:
+        held.setdefault(channel, []).append((number, msgspec.convert(message, Message)))
+    for channel, several in held.items():
+        ids = [number for number, _ in several]
+        if len(several) == 1:
+            connection.execute("update outbox set state = 'waiting' where id = any(%s)", [ids])
+            continue
+        night = gathered([message for _, message in several], now)
+        _put(connection, night, [channel], now, "waiting", now)
+        connection.execute(
+            "update outbox set part_of = (select id from outbox where key = %s) where id = any(%s)", [key(night.key, channel), ids]
+        )
+
+
+def _digest(connection: Connection, space: str, settings: Settings, route: Route, now: datetime) -> None:
+    """Yesterday's alarms of a route, once a day."""
+    local = now.astimezone(VIETNAM)
+    if route.digest_at is None or local.time() < time.fromisoformat(route.digest_at) or (space != LIVE and route.name != DRILL):
+        return
+    end = datetime.combine(local.date(), time(), VIETNAM)
+    since = end - timedelta(days=1)
+    message = digest(space, route.name, f"{since:%Y-%m-%d}", (), now)
+    if connection.execute(
+        "select 1 from outbox where key = any(%s)", [[key(message.key, channel) for channel in route.channels]]
+    ).fetchone():
+        return
+    rows = connection.execute(
+        "select a.title, f.unit, count(*), sum(extract(epoch from least(coalesce(f.until, %(end)s), %(end)s) - greatest(f.since, %(since)s)) / 60)::bigint "
+        "from firing f join alarm a on a.id = f.alarm where f.withdrawn_at is null and f.since < %(end)s and (f.until is null or f.until > %(since)s) "
+        "and (a.route = %(route)s or %(drill)s) group by 1, 2 order by 4 desc, 1, 2",
+        {"since": since, "end": end, "route": route.name, "drill": space != LIVE},
+    ).fetchall()
+    names = _named(connection, [row[1] for row in rows], now)
+    tallies = [Tally(title, names.get(unit, unit), times, minutes) for title, unit, times, minutes in rows]
+    _put(connection, digest(space, route.name, f"{since:%Y-%m-%d}", tallies, now), route.channels, now, "waiting", now)
+
+
+def _silenced(connection: Connection, kept: _Kept, now: datetime) -> set[str]:
+    units = [*{member.unit for member in kept.alarm.members}]
+    return {row[0] for row in connection.execute(_SILENCED, [units, kept.rule, now, now])}
+
+
+def _names(connection: Connection, members: Sequence[Member], now: datetime) -> Mapping[str, str]:
+    return _named(connection, [member.unit for member in members], now)
+
+
+def _named(connection: Connection, units: list[str], now: datetime) -> dict[str, str]:
+    """What units are called today."""
+    rows = connection.execute(
+        "select distinct on (code) code, name from unit where code = any(%s) and valid_from <= %s order by code, valid_from desc",
+        [units, now.astimezone(VIETNAM).date()],
+    )
+    return dict(rows.fetchall())
+
+
+def _route(settings: Settings, space: str, name: str) -> Route | None:
+    if space == LIVE or not any(route.name == DRILL for route in settings.routes):
+        return settings.route(name)
+    return settings.route(DRILL)
+
+
+def _muted(settings: Settings, space: str) -> bool:
+    return space != LIVE and not any(route.name == DRILL for route in settings.routes)

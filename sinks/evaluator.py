@@ -1,0 +1,126 @@
+"""The live evaluator: owed minutes in, firings and what rings out, in one transaction a round."""
+
+import zlib
+from collections.abc import Callable
+from graphlib import TopologicalSorter
+
+import structlog
+
+from sinks import frames
+from sinks.kept import Kept
+from sinks.round import MINUTE_US, Owed, Ring, Round, Standing
+from sinks.session import Connection, Session
+from streams.event import Touched, moment
+from streams.rules import reading
+from streams.rules.frame import Frame
+from streams.rules.measure import DAY
+from streams.rules.rule import Rule
+
+log = structlog.get_logger("rules")
+
+NEAR, LATE_EVERY_SECONDS, OLDEST = 120, 15, 35 * DAY
+"""Minutes that changed within the last NEAR are decided again in the next round, older ones every LATE_EVERY_SECONDS, those older than OLDEST
+not at all (`ioc rules verify` tells)."""
+
+
+class Evaluator(Session):
+    """Decides the rules of a space, over a connection of the ingest role. However many there are, one at a time is at work.
+
+    clock: the second up to which it is known what was heard; None is the database's own time.
+    """
+
+    def __init__(self, dsn: str, space: str, ring: Ring, clock: Callable[[], float] | None = None) -> None:
+        super().__init__(dsn, space, "ioc-rules")
+        self._ring = ring
+        self._clock = clock
+        self._round = -1
+        self._kept = Kept(self._load, slack=NEAR)
+        self._rules: tuple[Standing, ...] = ()
+        self._rules_as_of = -1
+        self._decided = 0
+        self._late_at = 0.0
+        self._states: dict[tuple[str, str], tuple[str, float | None]] = {}
+
+    def evaluate(self) -> Touched | None:
+        """One round; what to tell when firings changed, None when they did not or another worker is at it. Raises Retry while the database is away."""
+        with self._reaching():
+            connection = self._connected()
+            try:
+                with connection.transaction():
+                    found = connection.execute("select pg_try_advisory_xact_lock(%s)", [self._lock()]).fetchone()
+                    changed = bool(found and found[0]) and self._evaluate(connection)
+            except BaseException:
+                self._round = -1  # what is kept was not committed
+                raise
+        return Touched(space=self._space, department="", stage="alarms") if changed else None
+
+    def _lock(self) -> int:
+        return 7243 * 2**32 + zlib.crc32(self._space.encode())
+
+    def _evaluate(self, connection: Connection) -> bool:
+        self._take_over(connection)
+        owed = self._owed(connection)
+        quiet = not owed.near and not owed.late and owed.now == self._decided
+        if not self._rules or quiet:
+            return False
+        self._kept.begin(owed.late)
+        changed = Round(connection, self._kept, self._load, self._ring, owed, self._states).run(self._rules)
+        self._decided = owed.now
+        return changed
+
+    def _take_over(self, connection: Connection) -> None:
+        """Another worker may have been at it since: what is kept then does not know of all changes. New rules are read."""
+        found = connection.execute(
+            "insert into beat (name, at, round) values ('evaluator', clock_timestamp(), 1) on conflict (name) do update "
+            "set at = clock_timestamp(), round = beat.round + 1 returning round, coalesce((select max(id) from rule_change), 0)"
+        ).fetchone()
+        assert found is not None  # noqa: S101  # an upsert returns its row
+        if found[0] != self._round + 1:
+            self._kept.clear()
+            self._states.clear()
+            self._states.update(
+                {
+                    (rule, unit): (state, value)
+                    for rule, unit, state, value in connection.execute("select rule, unit, state, value from standing")
+                }
+            )
+            self._decided = 0
+        self._round = found[0]
+        if found[1] != self._rules_as_of:
+            self._rules, self._rules_as_of = standing(connection), found[1]
+            self._decided = 0
+
+    def _owed(self, connection: Connection) -> Owed:
+        row = connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()
+        assert row is not None  # noqa: S101  # a select without from has one row
+        clock = self._clock() if self._clock else float(row[0])
+        limit = int(clock // 60) - NEAR
+        take = "delete from owed_minute where minute {} %s returning department, extract(epoch from minute)::bigint / 60"
+        near: dict[str, int] = {}
+        for department, minute in connection.execute(take.format(">="), [moment(limit * MINUTE_US)]):
+            near[department] = min(near.get(department, minute), minute)
+        late: dict[str, list[int]] = {}
+        if clock - self._late_at >= LATE_EVERY_SECONDS:
+            self._late_at = clock
+            found = {(name, at) for name, at in connection.execute(take.format("<"), [moment(limit * MINUTE_US)]) if at >= limit - OLDEST}
+            for department, minute in sorted(found):
+                late.setdefault(department, []).append(minute)
+        return Owed(clock, near, late)
+
+    def _load(self, rule: Rule, since: int, until: int) -> Frame:
+        return frames.load(self._connected(), self._space, rule, since, until)
+
+
+def standing(connection: Connection) -> tuple[Standing, ...]:
+    """The rules that are switched on, each after those that inhibit it; one that this code cannot read any more is said and left out."""
+    found = {}
+    for name, version, body, since in connection.execute(
+        "select name, version, body, extract(epoch from since)::bigint / 60 from rule where enabled order by name"
+    ):
+        rule = reading.read(body)
+        if isinstance(rule, Rule):
+            found[name] = Standing(rule, version, since)
+        else:
+            log.error("a rule cannot be read and is not decided", rule=name, wrong=str(rule[0]))
+    order = TopologicalSorter({name: [i for i in each.rule.inhibited_by if i in found] for name, each in found.items()})
+    return tuple(found[name] for name in order.static_order())
