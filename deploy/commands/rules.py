@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from deploy import console
-from deploy.commands import rules_apply, rules_template
+from deploy.commands import rules_apply, rules_backtest, rules_template
 from deploy.console import Json
 from streams.department import department
 from streams.errors import Misconfigured
@@ -25,6 +25,7 @@ BOARDS = Path(__file__).parents[2] / "grafana" / "boards"
 def register(app: typer.Typer) -> None:
     """Add `ioc rules ...`."""
     rules_apply.register(rules)
+    rules_backtest.register(rules)
     app.add_typer(rules, name="rules")
 
 
