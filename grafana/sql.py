@@ -111,10 +111,10 @@ def month_so_far(glass: Glass, figure: Figure) -> str:
 
 
 def _percentile(measured: Percentile, column: str) -> str:
-    """The percentile of the histogram rows `h(bound, n)`, one value per group of `column`."""
-    return f"""SELECT {column}, power({GROWTH}, min(bound) FILTER (WHERE upto >= {measured.at} * total) - 0.5) AS value FROM (
+    """The percentile of the histogram rows `h(bound, n)`, one value per group of `column`; the bound below 0 holds exact zeros."""
+    return f"""SELECT {column}, CASE WHEN min(bound) < 0 THEN 0 ELSE power({GROWTH}, min(bound) - 0.5) END AS value FROM (
   SELECT {column}, bound, sum(n) OVER (PARTITION BY {column} ORDER BY bound) AS upto, sum(n) OVER (PARTITION BY {column}) AS total FROM h
-) AS c WHERE total > 0 GROUP BY 1"""
+) AS c WHERE total > 0 AND upto >= {measured.at} * total GROUP BY 1"""
 
 
 def percentile_of_day(figure: Figure) -> str:

@@ -37,7 +37,7 @@ def load(connection: Connection, space: str, rule: Rule, since: int, until: int,
 def _columns(connection: Connection, space: str, rule: Rule, since: int, until: int) -> tuple[tuple[str, ...], dict[str, Whole]]:
     spread = isinstance(rule.measure, Percentile)
     chosen = department(rule.department)
-    table = "ledger_1m" if rule.table == "ledger" else f"{chosen.name}_{chosen.histogram}_1m" if spread else f"{chosen.name}_1m"
+    table = "ledger_1m" if rule.table == "ledger" else f"{chosen.histogram}_1m" if spread else f"{chosen.name}_1m"
     across = {"whole": sql.SQL("''"), "unit": sql.SQL("unit"), "kind": sql.SQL("kind"), "source": sql.SQL("source")}[rule.across]
     names = ["n"] if spread else [*rule.columns]
     conditions: list[sql.Composable] = [sql.SQL("minute >= %(since)s and minute < %(until)s")]

@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 from deploy import console
 from deploy.embedded import parts
 from sinks.apart import Apart, RulesApart
+from sinks.outbox import Deliverer
 from sinks.roles import ingest_dsn
 from sinks.timescale import Timescale
 from sinks.watch import Watcher
@@ -49,10 +50,13 @@ def work() -> None:
     console.say(f"working: {found.bootstrap} -> {found.database_kind}, space {chosen.space} (Ctrl-C ends it)")
     watcher = Watcher(ingest_dsn(chosen))
     watcher.start()
+    deliverer = Deliverer(ingest_dsn(chosen), chosen.space, chosen)
+    deliverer.start()
     try:
         asyncio.run(_run(build(chosen, found.bootstrap, store, figures, rules, topic_ids)))
     finally:
         watcher.stop()
+        deliverer.stop()
     store.close()
     figures.close()
     rules.close()

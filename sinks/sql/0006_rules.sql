@@ -93,13 +93,18 @@ create view {board}.incident as select id, department, nullif(unit, '') as unit,
 create view {board}.beat as select name, at from {space}.beat;
 
 create view {board_at}.rule as select * from {board}.rule where changed_at < {board_at}.now();
+-- The peak of what had not ended then is not known any more.
 create view {board_at}.firing as
-  select id, rule, version, unit, inhibited, since, case when until < {board_at}.now() then until end as until, peak, decided_at, alarm
+  select id, rule, version, unit, inhibited, since, case when until < {board_at}.now() then until end as until,
+    case when until < {board_at}.now() then peak end as peak, decided_at, alarm
   from {board}.firing where decided_at < {board_at}.now();
 create view {board_at}.alarm as
   select id, rule, version, severity, route, title, opened_at, case when closed_at < {board_at}.now() then closed_at end as closed_at,
     case when acknowledged_at < {board_at}.now() then acknowledged_at end as acknowledged_at,
     case when acknowledged_at < {board_at}.now() then acknowledged_by end as acknowledged_by,
-    case when acknowledged_at < {board_at}.now() then acknowledged_why end as acknowledged_why, escalated_at
+    case when acknowledged_at < {board_at}.now() then acknowledged_why end as acknowledged_why,
+    case when escalated_at < {board_at}.now() then escalated_at end as escalated_at
   from {board}.alarm where opened_at < {board_at}.now();
 create view {board_at}.silence as select * from {board}.silence where since < {board_at}.now();
+-- Only the last beat is kept: what beat later is taken to have beaten then.
+create view {board_at}.beat as select name, least(at, {board_at}.now()) as at from {board}.beat;

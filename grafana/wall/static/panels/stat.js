@@ -97,7 +97,7 @@ function change(panel, percents, against) {
 
 function several(body, panel, data, shown) {
   const grid = el("div", shown.length > 4 ? "several many" : shown.length < 3 ? "several few" : "several");
-  grid.style.gridTemplateColumns = `repeat(${shown.length > 6 ? 3 : shown.length > 2 ? 2 : 1}, minmax(0, 1fr))`;
+  grid.style.setProperty("--columns", shown.length === 4 ? 2 : Math.min(3, shown.length));
   const values = shown.map((field) => {
     const options = config(panel, field.name, field.ref);
     const value = reduce(field.values, panel.options.reduceOptions.calcs[0]);
@@ -118,7 +118,7 @@ function balance(panel, data) {
   if (!words) return [];
   const values = words.map((word) => named(data, word)?.values[0] ?? null);
   if (values[0] === null) return [el("p", "sum", "sổ cái hôm nay chưa có dòng nào")];
-  const [received, ...rest] = values.map((value, i) => `${words[i]} ${number(value)}`);
+  const [received, ...rest] = values.map((value, i) => `${words[i]} ${number(value)}`.replaceAll(" ", "\u00a0"));
   const sum = values.slice(1).reduce((total, value) => total + value, 0);
   return [el("p", "sum", `${received} ${sum === values[0] ? "=" : "≠"} ${rest.join(" + ")}`)];
 }
