@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg.errors import LockNotAvailable
@@ -29,8 +29,12 @@ from firing f left join standing s on s.rule = f.rule and s.unit = f.unit where 
 _SILENCED = """
 select u.unit from unnest(%(units)s::text[]) as u(unit) where exists (select from rule where name = %(rule)s and not enabled) or exists (
   select from silence s where (s.unit is null or s.unit = u.unit) and (s.rule is null or s.rule = %(rule)s) and s.since <= %(now)s and s.until > %(now)s)"""
-_OPEN = """
-select id from alarm where closed_at is null or told is null
+# Those of which there may be something to tell: not all that are open, since who evaluates waits for those that are looked at.
+_DUE = """
+select id from alarm a where told is null or (closed_at is null and (
+  told <> 'firing' or not exists (select from rule where name = a.rule)
+  or exists (select from firing f where f.alarm = a.id and f.until is null and f.withdrawn_at is null and f.told is null)
+  or (acknowledged_at is null and escalated_at is null and opened_at <= %s)))
 union select alarm from firing where withdrawn_at is not null and told = 'fired' order by 1"""
 _STANDING = "select id from alarm where rule = %s and closed_at is null for update"
 _LATE = "select id from alarm where rule = %s and closed_at is not null and told is null order by id desc limit 1 for update"
@@ -63,7 +67,7 @@ def ring(
     evaluation changed of an alarm is one message. Spans that are inhibited ring nobody. (Seven parameters: the space may be another than
     the settings'.)
     """
-    heard = [change for change in changes if not change.span.inhibited]
+    heard = [change for change in changes if not change.span.inhibited and change.word != "moved"]
     if not heard:
         return
     held = frozenset(change.span.group for change in changes if change.span.inhibited and change.span.until is None)
@@ -79,7 +83,9 @@ def round(connection: Connection, space: str, settings: Settings, now: datetime)
     One transaction of the caller's; repeated, or run by two at once, it does nothing twice.
     """
     connection.execute("set local lock_timeout = '20ms'")  # who evaluates holds firings and then waits for alarms: never wait for it here
-    numbers = [row[0] for row in connection.execute(_OPEN)]
+    waits = [route.escalate_after_minutes for route in settings.routes if route.escalate_after_minutes is not None]
+    unanswered = now - timedelta(minutes=min(waits)) if waits else None
+    numbers = [row[0] for row in connection.execute(_DUE, [unanswered])]
     works = [partial(_look_again, connection, space, settings, number, now) for number in numbers]
     works += [
         partial(posting.wake, connection, now),
@@ -133,34 +139,36 @@ def _attach(
     connection: Connection, settings: Settings, rule: Rule, version: int, changes: Sequence[Change], now: datetime
 ) -> Iterable[int]:
     """Give every firing that has none its alarm; the alarms that were touched."""
+    if any(change.id is None for change in changes):
+        raise ValueError("a firing that is not written down cannot ring")
+    rows = connection.execute("select id, alarm from firing where id = any(%s) and alarm is not null", [[change.id for change in changes]])
+    alarm: dict[int | None, int] = dict(rows.fetchall())
+    yield from alarm.values()
     for change in changes:
-        if change.id is None:
-            raise ValueError("a firing that is not written down cannot ring")
-        at = connection.execute("select alarm from firing where id = %s", [change.id]).fetchone()
-        number = at[0] if at else None
-        if number is not None:
-            yield number
-            if change.word == "again":
-                yield _again(connection, change.id, number, rule.rule)
-        elif change.word in ("fired", "again", "missed"):
-            yield _into(connection, settings, rule, version, change, now)
+        if change.word == "again" and change.id in alarm:
+            yield _again(connection, change.id, alarm[change.id], rule.rule)
+    route = settings.route(rule.route)
+    opened = [rule.rule, version, rule.severity, route.name if route else rule.route, rule.title, now]
+    for words, query, closed in ((("fired", "again"), _STANDING, None), (("missed",), _LATE, now)):
+        new = [change.id for change in changes if change.word in words and change.id not in alarm]
+        if new:
+            yield _into(connection, query, [*opened, closed], new)
 
 
-def _into(connection: Connection, settings: Settings, rule: Rule, version: int, change: Change, now: datetime) -> int:
-    """Put a new firing into the alarm that is open; one found late into that of others found late; else into a new one."""
-    late = change.word == "missed"
-    found = connection.execute(_LATE if late else _STANDING, [rule.rule]).fetchone()
+def _into(connection: Connection, query: LiteralString, opened: list[object], firings: Sequence[int | None]) -> int:
+    """Put new firings into the rule's alarm that the query finds, else into a new one: `opened`."""
+    found = connection.execute(query, opened[:1]).fetchone()
     if found is None:
-        route = settings.route(rule.route)
         found = connection.execute(
             "insert into alarm (rule, version, severity, route, title, opened_at, closed_at) values (%s, %s, %s, %s, %s, %s, %s) returning id",
-            [rule.rule, version, rule.severity, route.name if route else rule.route, rule.title, now, now if late else None],
+            opened,
         ).fetchone()
-    connection.execute("update firing set alarm = %s where id = %s", [found[0], change.id])  # type: ignore[index]  # one of both gave a row
-    return int(found[0])  # type: ignore[index]
+    assert found is not None  # noqa: S101  # an insert returns its row
+    connection.execute("update firing set alarm = %s where id = any(%s)", [found[0], firings])
+    return int(found[0])
 
 
-def _again(connection: Connection, firing: int, number: int, rule: str) -> int:
+def _again(connection: Connection, firing: int | None, number: int, rule: str) -> int:
     """A firing that was said to be over lasts: its alarm opens again, or it joins the one that is open by now."""
     other = connection.execute("select id from alarm where rule = %s and closed_at is null and id <> %s", [rule, number]).fetchone()
     if other is None:

@@ -115,6 +115,11 @@ def test_a_silence_rings_nobody_and_what_was_told_before_it_is_still_ended() -> 
     assert telling.word == "resolved"
 
 
+def test_the_end_does_not_speak_of_units_that_were_silenced_all_along() -> None:
+    told, silent = Member(1, "a", 10, 12, told="fired"), Member(2, "b", 10, 12)
+    assert tell(Alarm(NOW, (told, silent), "firing", NOW), {"b"}, NOW, REGROUP) == Telling("resolved", "over", (told,))
+
+
 def test_an_alarm_that_outlives_its_silence_rings_then() -> None:
     alarm = Alarm(NOW, (Member(1, "a", 10),))
     telling = tell(alarm, set(), NOW + timedelta(hours=1), REGROUP)

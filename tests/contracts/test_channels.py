@@ -5,19 +5,27 @@ import hmac
 import json
 import logging
 import smtplib
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from source_server import Question, Reply, SourceServer, serving
 
 from deploy.embedded.processes import free_port
@@ -169,8 +177,8 @@ STANDS = {"webhook": WebhookStand, "telegram": TelegramStand, "alertmanager": Al
 
 
 @contextmanager
-def mailing() -> Iterator[MailStand]:
-    """A mail server by which everybody may send; who logs in must know the password."""
+def mailing(**tls: Any) -> Iterator[MailStand]:
+    """A mail server by which everybody may send; who logs in must know the password. tls: of aiosmtpd."""
     letters, port = Letters(), free_port()
     server = Controller(
         letters,
@@ -179,10 +187,13 @@ def mailing() -> Iterator[MailStand]:
         authenticator=letters.login,
         auth_require_tls=False,
         ready_timeout=30,
+        **tls,
     )
     server.start()
-    yield MailStand(letters, port)
-    server.stop()
+    try:
+        yield MailStand(letters, port)
+    finally:
+        server.stop()
 
 
 @pytest.fixture(params=sorted(CHANNELS))
@@ -417,3 +428,34 @@ class TestMail:
         monkeypatch.setattr(smtplib.SMTP, "quit", lambda self: (_ for _ in ()).throw(smtplib.SMTPServerDisconnected("gone")))
         channel.send(MESSAGE)
         assert stand.known() == [MESSAGE.key]
+
+    @pytest.mark.parametrize(("security", "option"), [("starttls", "tls_context"), ("tls", "ssl_context")])
+    def test_it_goes_over_tls_to_a_server_whose_certificate_is_trusted_and_to_no_other(
+        self, security: str, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CHANNEL_SECRET", SECRET)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate(tmp_path))
+        with mailing(**{option: context}) as stand:
+            with pytest.raises(Retry, match="SSLCertVerificationError"):
+                connect(stand.chosen(security=security)).send(MESSAGE)
+            assert stand.letters.logins == []
+            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "both.pem"))
+            connect(stand.chosen(security=security)).send(MESSAGE)
+            assert stand.known() == [MESSAGE.key]
+
+
+def certificate(folder: Path) -> Path:
+    """A file with a key and a certificate for 127.0.0.1 that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]), datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now - timedelta(days=1), now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    plain = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = folder / "both.pem"
+    file.write_bytes(plain + made.public_bytes(serialization.Encoding.PEM))
+    return file

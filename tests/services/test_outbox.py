@@ -24,6 +24,8 @@ from tests.services.ringing import Ringing, ringing
 from tests.services.space import Space
 from tests.source_server import Question, Reply, SourceServer, serving
 
+KILLS = 4
+
 DELIVERER = """
 import sys, signal
 from sinks.channels.channel import connect
@@ -72,6 +74,20 @@ def delivering(bell: Ringing, many: int = 1) -> Iterator[None]:
             each.stop()
 
 
+@contextmanager
+def apart(bell: Ringing) -> Iterator[None]:
+    """A deliverer in a process of its own, until it is killed."""
+    process = subprocess.Popen([sys.executable, "-c", DELIVERER, ingest_dsn(bell.settings)], stdin=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    process.stdin.write(bell.settings.model_dump_json(exclude_defaults=True) + "\n")
+    process.stdin.close()
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 def test_messages_arrive_once_and_are_marked(space: Space, server: SourceServer) -> None:
     bell = ringing(space, channels=[hook(server)])
     bell.changed("fired", "38001")
@@ -89,21 +105,36 @@ def test_a_deliverer_killed_between_sending_and_noting_sends_again_with_the_same
     bell.changed("fired", "38001")
     answered = threading.Event()
     server.faults.append(Reply(b"", after=answered))
-    process = subprocess.Popen([sys.executable, "-c", DELIVERER, ingest_dsn(bell.settings)], stdin=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    process.stdin.write(bell.settings.model_dump_json(exclude_defaults=True) + "\n")
-    process.stdin.close()
-    try:
+    with apart(bell):
         eventually(lambda: len(server.asked) == 1, 60)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-        answered.set()
+    answered.set()
     assert states(bell) == ["waiting"]
     with delivering(bell):
         eventually(lambda: states(bell) == ["sent"], 30)
     assert len(keys(server)) == 2
     assert len(set(keys(server))) == 1
+
+
+def test_however_often_it_is_killed_every_message_arrives_in_order_and_repeats_bear_the_same_key(
+    space: Space, server: SourceServer
+) -> None:
+    bell = ringing(space, channels=[hook(server)])
+    bell.settings = bell.settings.model_copy(update={"space": space.name})
+    for kill in range(KILLS):
+        for unit in ("38001", "38002", "38003"):
+            bell.after(1).changed("fired", unit)
+            bell.after(1).changed("cleared", unit)
+        taken = len(server.asked)
+        with apart(bell):
+            eventually(lambda wanted=taken + 1 + kill % 4: len(server.asked) >= wanted, 60)
+    with delivering(bell):
+        eventually(lambda: set(states(bell)) == {"sent"}, 60)
+    first = [*dict.fromkeys(keys(server))]
+    made = bell.rows("select key, alarm from outbox order by id")
+    assert sorted(first) == sorted(key for key, _ in made)
+    for alarm in {alarm for _, alarm in made}:
+        of_it = [key for key, other in made if other == alarm]
+        assert [key for key in first if key in of_it] == of_it
 
 
 def test_a_later_message_of_an_alarm_waits_for_the_earlier_one_and_others_do_not(space: Space, server: SourceServer) -> None:

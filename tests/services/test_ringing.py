@@ -101,6 +101,16 @@ def test_what_was_found_late_is_told_together_and_once(space: Space) -> None:
     assert bell.rows("select count(*) from alarm") == [(1,)]
 
 
+def test_what_was_found_late_is_no_part_of_an_alarm_that_was_told_as_over(space: Space) -> None:
+    bell = ringing(space)
+    bell.changed("fired", "38001")
+    bell.after(5).changed("cleared", "38001")
+    bell.after(1).changed("missed", "38002")
+    bell.after(6).round()
+    assert bell.words() == ["firing", "resolved", "missed"]
+    assert bell.rows("select count(*) from alarm") == [(2,)]
+
+
 def test_inhibited_spans_ring_nobody(space: Space) -> None:
     bell = ringing(space)
     with closing(bell.connect()) as connection, connection.transaction():
