@@ -83,7 +83,7 @@ def day_by_day(glass: Glass, figure: Figure, days: int, where: str = "") -> str:
     """Columns time, mỗi ngày: the figure of each of the last `days` Vietnamese days, today last. where: HERE or nothing."""
     return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)}
 FROM generate_series({DAY} - {days - 1}, {DAY}, interval '1 day') AS each
-LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date{where}
+LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date AND d.day BETWEEN {DAY} - {days - 1} AND {DAY}{where}
 GROUP BY 1 ORDER BY 1"""
 
 
@@ -91,7 +91,7 @@ def this_month(glass: Glass, figure: Figure) -> str:
     """Columns time, mỗi ngày: each day of this month up to today."""
     return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)}
 FROM generate_series(date_trunc('month', {DAY}::timestamp), {DAY}::timestamp, interval '1 day') AS each
-LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date
+LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date AND d.day BETWEEN date_trunc('month', {DAY}::timestamp)::date AND {DAY}
 GROUP BY 1 ORDER BY 1"""
 
 
