@@ -145,7 +145,11 @@ SELECT hour AS time, value AS {named(HOURLY)} FROM (
 
 def today(glass: Glass, figures: tuple[Figure, ...]) -> str:
     """One row, one column per figure (named by its label): the figures of the day the range ends in."""
-    return "SELECT\n" + ",\n".join(f"  {_scalar(glass, figure)} AS {named(figure.label)}" for figure in figures)
+    added = [figure for figure in figures if isinstance(figure.measured, Sum | Units)]
+    sums = ", ".join(f"{_of_days(glass, figure)} AS {figure.name}" for figure in added)
+    each = (f"  {f'added.{figure.name}' if figure in added else _scalar(glass, figure)} AS {named(figure.label)}" for figure in figures)
+    once = f"\nFROM (SELECT {sums} FROM {glass.name}_1d d WHERE d.day = {DAY}) AS added" if added else ""
+    return "SELECT\n" + ",\n".join(each) + once
 
 
 def _scalar(glass: Glass, figure: Figure) -> str:
