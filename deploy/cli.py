@@ -43,7 +43,7 @@ def _common(
 
 COMMANDS = {
     "parts": ("up", "down", "doctor"), "demo": ("demo",), "pull": ("pull",), "work": ("work",), "serve": ("serve",), "wall": ("wall",), "figures": ("figures", "ledger"),
-    "quarantine": ("quarantine",), "units": ("units",), "boards": ("boards",), "explain": ("explain",),
+    "quarantine": ("quarantine",), "units": ("units",), "plans": ("plans",), "boards": ("boards",), "explain": ("explain",),
 }  # fmt: skip
 
 
