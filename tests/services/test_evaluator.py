@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from sinks.evaluator import Evaluator
+from sinks.evaluator import Evaluator, lock
 from sinks.migrations import board
 from sinks.proof import verify
 from sinks.roles import ingest_dsn
@@ -157,7 +157,7 @@ def test_while_one_is_at_work_another_does_nothing(space: Space, evaluator: Eval
     stand(space, MISMATCH)
     mismatched(space, range(3), now_us())
     with psycopg.connect(ingest_dsn(space.settings)) as holding:
-        holding.execute("select pg_advisory_xact_lock(%s)", [evaluator._lock()])
+        holding.execute("select pg_advisory_xact_lock(%s)", [lock(space.name)])
         assert evaluator.evaluate() is None
         assert rang.words == []
     evaluator.evaluate()
