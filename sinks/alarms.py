@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from typing import Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg.errors import LockNotAvailable
@@ -13,11 +13,13 @@ from psycopg.rows import dict_row
 
 from sinks import posting
 from streams.rules.alarms import Alarm, Member, Telling, quiet_until, tell
-from streams.rules.firing import Change
 from streams.rules.message import About, compose
 from streams.rules.reading import read
 from streams.rules.rule import Rule
 from streams.settings import Settings
+
+if TYPE_CHECKING:  # it brings numpy, and the deliverer lives in the worker, which has no use for that much memory
+    from streams.rules.firing import Change
 
 Connection = psycopg.Connection[Any]
 """Its search_path begins with the schema of the space."""
@@ -59,7 +61,7 @@ class _Kept:
 
 
 def ring(
-    connection: Connection, space: str, settings: Settings, rule: Rule, version: int, changes: Sequence[Change], now: datetime
+    connection: Connection, space: str, settings: Settings, rule: Rule, version: int, changes: Sequence["Change"], now: datetime
 ) -> None:
     """Take what became of a rule's firings in one evaluation to people: alarms are opened and closed, messages put into the outbox.
 
@@ -136,7 +138,7 @@ def _look_again(connection: Connection, space: str, settings: Settings, number: 
 
 
 def _attach(
-    connection: Connection, settings: Settings, rule: Rule, version: int, changes: Sequence[Change], now: datetime
+    connection: Connection, settings: Settings, rule: Rule, version: int, changes: Sequence["Change"], now: datetime
 ) -> Iterable[int]:
     """Give every firing that has none its alarm; the alarms that were touched."""
     if any(change.id is None for change in changes):
