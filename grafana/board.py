@@ -115,7 +115,13 @@ def month(glass: Glass, figure: Figure) -> Panel:
     whole, each = Query(sql.month_so_far(glass, figure), "table"), Query(sql.this_month(glass, figure), ref="B")
     panel = _tile(glass, figure, f"{figure.topic} tháng này", "lastNotNull", figure.topic, whole, each)
     return finish(
-        panel, department=glass.name, figure=figure.name, form="month", good=figure.good, last_year=[sql.DAYS_OVER, sql.LAST_YEAR]
+        panel,
+        department=glass.name,
+        figure=figure.name,
+        form="month",
+        good=figure.good,
+        last_year=[sql.DAYS_OVER, sql.LAST_YEAR],
+        plan=[sql.THIS_YEAR, sql.PLAN],
     )
 
 

@@ -48,7 +48,7 @@ class Evaluator(Session):
             connection = self._connected()
             try:
                 with connection.transaction():
-                    found = connection.execute("select pg_try_advisory_xact_lock(%s)", [self._lock()]).fetchone()
+                    found = connection.execute("select pg_try_advisory_xact_lock(%s)", [lock(self._space)]).fetchone()
                     changed = bool(found and found[0]) and self._evaluate(connection)
             except Broken as broken:
                 self._round = -1
@@ -59,9 +59,6 @@ class Evaluator(Session):
                 self._round = -1  # what is kept was not committed
                 raise
         return Touched(space=self._space, department="", stage="alarms") if changed else None
-
-    def _lock(self) -> int:
-        return 7243 * 2**32 + zlib.crc32(self._space.encode())
 
     def _evaluate(self, connection: Connection) -> bool:
         self._take_over(connection)
@@ -118,6 +115,11 @@ class Evaluator(Session):
 
     def _load(self, rule: Rule, since: int, until: int) -> Frame:
         return frames.load(self._connected(), self._space, rule, since, until)
+
+
+def lock(space: str) -> int:
+    """The key of the advisory lock that is held while a space's rules are decided, or changed."""
+    return 7243 * 2**32 + zlib.crc32(space.encode())
 
 
 def standing(connection: Connection) -> tuple[Standing, ...]:

@@ -14,7 +14,7 @@ Load = Callable[[Rule, int, int], Frame]
 
 def key(rule: Rule) -> tuple[Any, ...]:
     """Rules with the same key are decided from the same frame."""
-    return rule.department, rule.table, rule.across, rule.only, rule.columns, getattr(rule.measure, "percentile", None)
+    return rule.department, rule.table, rule.across, rule.only, rule.columns, rule.heeds_silence, getattr(rule.measure, "percentile", None)
 
 
 class Kept:
@@ -84,4 +84,7 @@ def _spliced(held: Frame, new: Frame) -> Frame:
             column[:, where] = frame.columns.get(name, 0)
         for source, sign in signs.items():
             sign[where] = frame.signs.get(source, 0)
-    return Frame(held.start, minutes, held.groups, columns, signs, new.begun, new.limits, new.clock)
+    days = None
+    if held.days is not None and new.days is not None:
+        days = {group: held.days.get(group, frozenset()) | new.days.get(group, frozenset()) for group in {**held.days, **new.days}}
+    return Frame(held.start, minutes, held.groups, columns, signs, new.begun, new.limits, new.clock, days)

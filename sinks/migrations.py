@@ -118,6 +118,7 @@ def _derived(space: str) -> Iterator[Step]:
         yield _step(f"department_{department.name}_slots", derive.slots(department, board(space)))
         known = [*hindsight.tables(department), *hindsight.views(department, schema(space), board(space), board_at(space))]
         yield _step(f"department_{department.name}_v2", known)
+        yield _step(f"department_{department.name}_moments", hindsight.moments(department))
 
 
 def _step(name: str, statements: Sequence[Statement]) -> Step:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
+from aiokafka.errors import KafkaConnectionError
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
@@ -69,7 +70,10 @@ async def _run(app: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     app.finalize()
-    await app.start()
+    try:
+        await app.start()
+    except KafkaConnectionError as error:
+        raise Retry("Kafka is away", "start it again") from error
     crashed = asyncio.create_task(app.wait_until_stopped())
     waiting = asyncio.create_task(ended.wait())
     await asyncio.wait({crashed, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -69,11 +69,10 @@ create table beat (name text primary key, at timestamptz not null, round bigint 
 
 create view {board}.ledger_1m as
   select department, source, minute, received, on_time, late, duplicate, conflict, quarantined from {space}.ledger_1m;
--- The last sign of life within each minute.
+-- Signs of life, news and answers without news: of a source and minute one each at most, the last.
 create view {board}.sign as
-  select department, source, minute, max(at) as at from (
-    select department, source, minute, known_at as at from {space}.heard_1m
-    union all select department, source, minute, asked_at from {space}.asked_1m where asked_at is not null) s group by 1, 2, 3;
+  select department, source, minute, known_at as at from {space}.heard_1m
+  union all select department, source, minute, asked_at from {space}.asked_1m where asked_at is not null;
 -- The sources ever heard, since when, and for how many seconds each may be silent if it said so itself.
 create view {board}.source as
   select department, source, extract(epoch from f.speaks_within)::float8 as speaks_within, least(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.rules.calendar import awake
-from streams.rules.frame import Flags, Frame, Real, run, unheard
+from streams.rules.frame import Flags, Frame, Real, run, there, unheard
 from streams.rules.rule import STATES, Rule
 from streams.rules.values import groups, values
 
@@ -36,10 +36,13 @@ def decide(
     by a rule whose value can only rise, and then only for what already holds.
 
     A minute whose data are missing proves nothing: under `hold` it neither starts nor ends a firing, and pending begins anew. Where the
-    data are there but no value is (nothing to divide by), nothing holds. Outside its calendar a rule sleeps, and wakes with a clean slate.
+    data are there but no value is (nothing to divide by, or a group that was not heard of on the days before), nothing holds. Outside its
+    calendar a rule sleeps, and wakes with a clean slate.
     """
     skip = since - frame.start
     found = values(rule, frame)
+    if frame.days is not None:
+        found = np.where(there(frame, rule.reach), found, np.nan)
     awake_ = awake(rule.calendar, frame.start, frame.minutes, closed)
     hot, cool = _condition(rule, found)
     unknown = np.zeros_like(hot)
@@ -48,9 +51,7 @@ def decide(
         hot, cool, unknown = _missing(rule, hot, cool, missing)
     cool[:, frame.over :] = False  # what is not over yet ends nothing
     hot, cool = hot & awake_, cool | ~awake_
-    last = max(0, frame.over - skip)
-    if rule.rises:
-        last = min(frame.minutes - skip, last + 1)
+    last = max(0, min(frame.minutes, frame.over + rule.rises) - skip)
     part = slice(skip, skip + last)
     start = run(hot) > rule.for_
     end = (run(cool) > rule.keep_firing_for) | ~awake_

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.rules.measure import SILENT_MOST
+from streams.event import VIETNAM_OFFSET_US
+from streams.rules.measure import ACTIVE_WITHIN, DAY, SILENT_MOST
 
 Whole = NDArray[np.int64]
 Real = NDArray[np.float64]
@@ -20,8 +21,8 @@ class Frame:
     groups: units, kinds or sources, or just `` for the whole. columns: measure (or, of a histogram, its bound as text) -> what each
     minute holds, [groups, minutes]. signs: source -> the last sign of life within each minute, seconds since 1970, 0 for none, [minutes].
     begun: source -> the minute it was first heard of (none given: always). limits: source -> for how many seconds it may be silent before
-    what it feeds is not known. clock: the second up to which it is known
-    what was heard; a minute that it has not passed is not over.
+    what it feeds is not known. clock: the second up to which it is known what was heard; a minute that it has not passed is not over.
+    days: group -> the Vietnamese days, since 1970, on which it had any row, from as long ago as groups are remembered; None: that plays no part.
     """
 
     start: int
@@ -32,6 +33,7 @@ class Frame:
     begun: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     clock: float = float("inf")
+    days: Mapping[str, frozenset[int]] | None = None
 
     @property
     def over(self) -> int:
@@ -77,6 +79,20 @@ def run(flags: Flags) -> Whole:
     """At each minute for how many minutes without a break the flag has been true; the frame's first break is before its first minute."""
     at = np.arange(1, flags.shape[-1] + 1)
     return at - np.maximum.accumulate(np.where(flags, 0, at), axis=-1)
+
+
+def there(frame: Frame, reach: int) -> Flags:
+    """Which groups there are to speak of: those with a row on one of the days before, as many as they are remembered for, or in the last `reach` minutes."""
+    some = np.zeros((len(frame.groups), frame.minutes), dtype=bool)
+    for column in frame.columns.values():
+        some |= column != 0
+    day = (np.arange(frame.start, frame.start + frame.minutes) + VIETNAM_OFFSET_US // 60_000_000) // DAY
+    lately = np.zeros((len(frame.groups), int(day[-1] - day[0]) + 1), dtype=bool)
+    for number, group in enumerate(frame.groups):
+        for seen in (frame.days or {}).get(group, ()):
+            first = seen + 1 - int(day[0])
+            lately[number, max(0, first) : max(0, first + ACTIVE_WITHIN // DAY)] = True
+    return np.asarray(lately[:, day - day[0]] | (since(some) < reach))
 
 
 def silence(frame: Frame, source: str) -> Real:

@@ -70,6 +70,15 @@ def read(text: str) -> Rule | list[Wrong]:
         return [_wrong(root, dict(each)) for each in error.errors()]
 
 
+def place(text: str, *path: str | int) -> tuple[int, int]:
+    """Line and column, from 1, of a part of a text that `read` took; of what holds it when it is not said."""
+    root = yaml.compose(text, _Loader)
+    if root is None:
+        return 1, 1
+    mark = _found(root, path, key=False)[0].start_mark
+    return mark.line + 1, mark.column + 1
+
+
 def schema() -> str:
     """The JSON schema of a rule, for editors."""
     return json.dumps(Rule.model_json_schema(), ensure_ascii=False, indent=1) + "\n"

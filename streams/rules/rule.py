@@ -3,7 +3,7 @@
 import difflib
 import re
 from datetime import datetime, time
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -15,6 +15,7 @@ from streams.rules.measure import (
     DAY,
     HOUR,
     LEDGER,
+    MOST_WEEKS,
     SIGN_MOST,
     SILENT_MOST,
     WEEK,
@@ -95,14 +96,13 @@ class Calendar(Part):
 
 
 class Row(Part):
-    """Rows of a test: measures at a minute, or every so often up to (without) another."""
+    """Rows of a test: measures at a minute, or every so often up to (without) another; of the test's day, or so many days before it."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    NAMED: ClassVar = ("at", "until", "every", "unit", "kind", "source")
-
     at: str
     until: str | None = None
     every: Minutes = 1
+    days_ago: int = Field(0, ge=0, le=7 * MOST_WEEKS + 7)
     unit: str = ""
     kind: str = ""
     source: str = ""
@@ -267,6 +267,12 @@ class Rule(Part):
         return max(self.reach, SILENT_MOST) + max(self.for_, self.keep_firing_for) + 1
 
     @property
+    def heeds_silence(self) -> bool:
+        """Whether it may hold for a group of which there is no row at all: then it matters which groups there are."""
+        empty = isinstance(self.measure, Sum | Count | Rate | Change) and (self.when.below is not None or (self.when.above or 0) < 0)
+        return self.by != "whole" and (empty or isinstance(self.measure, Absence))
+
+    @property
     def rises(self) -> bool:
         """Whether what is still to come can only bring it nearer to holding: then the minute that is not over is decided as well."""
         return self.when.above is not None and isinstance(self.measure, Sum | Count | Rate | Distinct)
@@ -293,8 +299,8 @@ def _misfit(rule: Rule, chosen: Department) -> str | None:
         return "by: figures are kept by unit or kind, not by source"
     if isinstance(rule.measure, Distinct | Offline) and rule.by != "whole":
         return "by: units are counted over the whole department"
-    if rule.only != Only() and rule.table == "signs":
-        return "only: signs of life have neither unit nor kind"
+    if rule.only != Only() and by_source:
+        return "only: what arrives has neither unit nor kind"
     if rule.rule in rule.inhibited_by:
         return "inhibited_by: a rule cannot inhibit itself"
     return None

@@ -117,7 +117,7 @@ def _frame(rule: Rule, case: Case) -> Frame:
         place = groups.index(row.source or sources[0] if across == "source" else getattr(row, across) if across != "whole" else "")
         for minute in _minutes(row):
             for name, value in _counted(rule, row):
-                if name in columns:
+                if name in columns and 0 <= rule.memory + minute < length:
                     columns[name][place, rule.memory + minute] += value
     signs = {source: (start + np.arange(length)) * 60 + 59 for source in sources}
     for silence in case.silent:
@@ -126,8 +126,9 @@ def _frame(rule: Rule, case: Case) -> Frame:
 
 
 def _minutes(row: Row) -> range:
-    first = clock(row.at)
-    return range(first, clock(row.until) if row.until else first + 1, row.every)
+    """Counted from the test's midnight; of days before it below 0."""
+    first, day = clock(row.at), row.days_ago * DAY
+    return range(first - day, (clock(row.until) if row.until else first + 1) - day, row.every)
 
 
 def _counted(rule: Rule, row: Row) -> list[tuple[str, int]]:

@@ -187,7 +187,12 @@ class Drama:
         return psycopg.connect(ingest_dsn(self._settings), autocommit=True, options="-c search_path=live,public")
 
     def _until(self, condition: Callable[[], bool], within_seconds: float) -> None:
-        if not processes.until(condition, within_seconds, every_seconds=0.2):
+        def supervised() -> bool:
+            if self._fleet.processes["worker"].poll() is not None:  # as a supervisor does: it ends when it finds no Kafka as it starts
+                self._fleet.again("worker")
+            return condition()
+
+        if not processes.until(supervised, within_seconds, every_seconds=0.2):
             raise TimeoutError(f"not so within {within_seconds:g} s")
 
 

@@ -284,3 +284,23 @@ def test_a_month_stands_beside_the_same_days_of_last_year(browser: Browser, wall
         said = "—so với cùng kỳ năm trước"  # no day of this month is over
     with shown(browser, wall, "/d/ioc-telehealth") as page:
         expect(tile(page, "Phút tư vấn từ xa tháng này").locator(".sub")).to_have_text(said)
+
+
+def test_a_month_stands_beside_the_plan_of_its_year(browser: Browser, wall: Served, dsn: str) -> None:
+    year = datetime.now(VIETNAM).year
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        first = f"insert into glass.telehealth_1d values ('{year}-01-01', '38001', 'thử', 1, 0, 0, 60, 0) on conflict do nothing"
+        connection.execute(first.encode())
+        query = (
+            "select div(sum(seconds), 60) from glass.telehealth_1d where day >= %s and day <= (now() at time zone 'Asia/Ho_Chi_Minh')::date"
+        )
+        reached = connection.execute(query, [f"{year}-01-01"]).fetchone()
+        assert reached is not None
+        connection.execute("insert into glass.plan values ('telehealth', 'minutes', %s, %s)", [year, int(reached[0]) * 4])
+    try:
+        with shown(browser, wall, "/d/ioc-telehealth") as page:
+            expect(tile(page, "Phút tư vấn từ xa tháng này").locator(".sub")).to_have_text(re.compile("25 %kế hoạch năm$"))
+    finally:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("delete from glass.plan")
+            connection.execute("delete from glass.telehealth_1d where kind = 'thử'")

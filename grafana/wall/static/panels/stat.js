@@ -53,8 +53,8 @@ function beside(panel, data, field, value, options, now) {
   return [el("span", over ? "watch" : "", `${over ? "▲ quá" : "trong"} ngưỡng ${number(limit)} ${figure(limit, options).word}`)];
 }
 
-/** A month's days that are over against the same days of last year, and the month against its plan, each where the board has fields for it;
- *  what is not known is a dash. */
+/** A month's days that are over against the same days of last year (a dash where that is not known), and where a year has a plan, what part
+ *  of it is reached. */
 function ofMonth(panel, data, value, options) {
   const { last_year: year, plan } = panel.options.ioc;
   const known = (name) => named(data, name)?.values.findLast((each) => each !== null) ?? null;
@@ -64,7 +64,8 @@ function ofMonth(panel, data, value, options) {
     const against = "so với cùng kỳ năm trước";
     said.push(...(now !== null && then > 0 ? change(panel, (100 * (now - then)) / then, against) : [el("b", "", UNKNOWN), el("span", "", against)]));
   }
-  if (plan) said.push(el("b", "", known(plan) > 0 ? percent((100 * value) / known(plan)) : UNKNOWN), el("span", "", "kế hoạch"));
+  const [reached, planned] = (plan ?? []).map(known);
+  if (planned > 0) said.push(el("b", "", percent((100 * (reached ?? 0)) / planned)), el("span", "", "kế hoạch năm"));
   if (said.length) return said;
   const days = fields(data).find((other) => other.times)?.values.filter((each) => each !== null) ?? [];
   return days.length ? [el("span", "", `bình quân ${words(value / days.length, { ...options, decimals: 0 })} mỗi ngày có tin`)] : [];
