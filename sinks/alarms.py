@@ -35,6 +35,7 @@ select u.unit from unnest(%(units)s::text[]) as u(unit) where exists (select fro
 _DUE = """
 select id from alarm a where told is null or (closed_at is null and (
   told <> 'firing' or not exists (select from rule where name = a.rule)
+  or not exists (select from firing f where f.alarm = a.id and f.until is null and f.withdrawn_at is null)
   or exists (select from firing f where f.alarm = a.id and f.until is null and f.withdrawn_at is null and f.told is null)
   or (acknowledged_at is null and escalated_at is null and opened_at <= %s)))
 union select alarm from firing where withdrawn_at is not null and told = 'fired' order by 1"""
@@ -226,7 +227,9 @@ def _send(
     now: datetime, held: frozenset[str] = frozenset(),
 ) -> None:  # fmt: skip
     """Put a telling into the outbox, once for each channel of the alarm's route."""
-    about = About(space, kept.id, kept.alarm.opened_at, kept.said, rule, _names(connection, known, now), settings.alerts.wall_url, held)
+    off = connection.execute("select 1 from rule where name = %s and enabled", [kept.rule]).fetchone() is None
+    names = _names(connection, known, now)
+    about = About(space, kept.id, kept.alarm.opened_at, kept.said, rule, names, settings.alerts.wall_url, held, off)
     message = compose(about, telling, known, now)
     route = posting.route_of(settings, space, kept.route)
     until = None if route is None or kept.severity == "critical" else quiet_until(route.quiet_hours, now)
