@@ -84,6 +84,22 @@ def test_the_outbox_is_seen_and_what_failed_goes_out_again(space: Space, tmp_pat
     assert answered(ioc(space, config, "outbox", "--json"))["counts"] == {"waiting": 2}
 
 
+@pytest.mark.parametrize(
+    ("channels", "ok", "said"),
+    [("", True, "nobody is told"), (TOML.format(url="http://127.0.0.1:1"), False, "HOOK_KEY")],
+)
+def test_the_doctor_says_when_nobody_would_be_told(tmp_path: Path, channels: str, ok: bool, said: str) -> None:
+    config = tmp_path / "ioc.toml"
+    config.write_text(channels)
+    environment = {**os.environ, "IOC_STATE_DIR": str(tmp_path / "state"), "IOC_CONFIG": str(config)}
+    told = subprocess.run(
+        [sys.executable, "-m", "deploy", "doctor", "--json"], env=environment, capture_output=True, text=True, timeout=120
+    )
+    (check,) = [check for check in json.loads(told.stdout)["checks"] if check["name"] == "channels"]
+    assert check["ok"] is ok
+    assert said in check["detail"]
+
+
 HOOK = {"name": "hook", "kind": "webhook", "url": "http://127.0.0.1:1", "credential": "env:X"}
 
 
