@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 import orjson
 import stamina
-import structlog
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from streams import logs
 from streams.errors import IocError, Misconfigured, Retry
 from streams.event import VIETNAM
 
@@ -107,17 +107,7 @@ def configure_logging(verbose: bool) -> None:
     for noisy in ("aiokafka", "kafka", "faust", "mode", "httpx", "asyncio", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.ERROR if noisy in ("faust", "mode", "asyncio") else logging.CRITICAL)
     stamina.instrumentation.set_on_retry_hooks([])  # who waits says so himself
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-            # Plain tracebacks: the pretty ones print local variables, and those hold records and secrets.
-            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
-    )
+    logs.configure(level)
 
 
 def exit_code(error: BaseException, debug: bool) -> int:

@@ -38,7 +38,7 @@ class Check:
 def examine(settings: Settings) -> list[Check]:
     """Every check, in the order in which parts need each other. Starts nothing, fetches nothing."""
     looks: list[Callable[[Settings], Check]] = [_python, _packages, _java, _jars, _fetcher, _server, _zoneinfo, _disk, _ports, _keys]
-    looks += [_broker, _database, _migrations, _browser, _wall]
+    looks += [_broker, _database, _migrations, _browser, _wall, _channels]
     return [_look(look, settings) for look in looks]
 
 
@@ -172,6 +172,19 @@ def _wall(_: Settings) -> Check:
         return Check("wall packages", True, "not needed, the wall comes built")
     there = (bootstrap.WALL / "node_modules" / ".made.json").is_file()
     return Check("wall packages", there, "in grafana/wall/node_modules" if there else "not fetched", "make setup")
+
+
+def _channels(settings: Settings) -> Check:
+    from sinks.channels.channel import connect
+
+    if not settings.channels:
+        return Check("channels", True, "none: alarms are kept and shown, nobody is told")
+    for chosen in settings.channels:
+        connect(chosen).close()
+    told = ", ".join(f"{chosen.name} ({chosen.kind})" for chosen in settings.channels)
+    return Check(
+        "channels", settings.route("default") is not None, told, "name one of the [[routes]] default: rules without a route ring nobody"
+    )
 
 
 def _reachable_dsn(settings: Settings) -> str | None:

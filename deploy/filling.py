@@ -20,11 +20,18 @@ from streams.figures import Held, Sum
 from streams.settings import Settings
 
 DAYS = 90
-FORM = 3  # counts up when what is filled changes
+FORM = 4  # counts up when what is filled changes
 SHARES = {"einvoice": 12, "payment": 4}  # parts of all events; any other department: OTHERS
 OTHERS = 4
 EVENTS_PER_SUBJECT = 3  # an invoice is sent, acknowledged, answered
 _START_SECONDS = 300.0
+_SHARED = ("ledger", "ledger_1m", "heard", "heard_1m", "asked_1m", "followed", "quarantine", "batch")
+_BY_MINUTE = {
+    "ledger_1m": "n, n - n / 50 - n / 40 - n / 2000, n / 50, n / 40, 0, n / 2000",
+    "heard_1m": "minute + interval '58 seconds', minute + interval '57 seconds', minute + interval '58.2 seconds'",
+    "asked_1m": "minute + interval '59 seconds', null, 2, null",
+}
+"""What the past is read from, minute by minute and source by source: the columns after department, source and minute."""
 
 Connection = psycopg.Connection[Any]
 Tell = Callable[[int], None]
@@ -95,7 +102,7 @@ def _department(dsn: str, space: str, department: Department, events: int, today
 
 
 def _empty(connection: Connection) -> None:
-    names = ["ledger", "heard", "quarantine", "batch", *(table for department in departments() for table in _tables(department))]
+    names = [*_SHARED, *(table for department in departments() for table in _tables(department))]
     connection.execute(sql.SQL("truncate {}").format(sql.SQL(", ").join(map(sql.Identifier, names))))
 
 
@@ -196,6 +203,19 @@ from generate_series(1, 4) as source, generate_series(%(first)s::timestamptz, %(
         ),
         within,
     )
+    connection.execute(
+        sql.SQL("""insert into followed select %(department)s, minute, minute, minute + interval '0.4 seconds'
+from generate_series(%(first)s::timestamptz, now(), interval '1 minute') as minute"""),
+        within,
+    )
+    for table, columns in _BY_MINUTE.items():
+        connection.execute(
+            sql.SQL("""insert into {} select %(department)s, %(department)s || '-' || source, minute, {}
+from generate_series(%(first)s::timestamptz, now(), interval '1 minute') as minute, generate_series(1, 4) as source, (values (%(a_minute)s)) as each(n)""").format(
+                sql.Identifier(table), sql.SQL(columns)
+            ),
+            {**within, "a_minute": max(1, events // DAYS // 1440 // len(departments()) // 4)},
+        )
     connection.execute(
         sql.SQL("""insert into quarantine select md5(%(department)s || i)::uuid, %(department)s, %(department)s || '-' || (1 + i %% 4),
   %(first)s + (%(last)s - %(first)s) * (i::float8 / %(held)s), (%(causes)s::text[])[1 + i %% cardinality(%(causes)s::text[])],

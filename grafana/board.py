@@ -115,7 +115,13 @@ def month(glass: Glass, figure: Figure) -> Panel:
     whole, each = Query(sql.month_so_far(glass, figure), "table"), Query(sql.this_month(glass, figure), ref="B")
     panel = _tile(glass, figure, f"{figure.topic} tháng này", "lastNotNull", figure.topic, whole, each)
     return finish(
-        panel, department=glass.name, figure=figure.name, form="month", good=figure.good, last_year=[sql.DAYS_OVER, sql.LAST_YEAR]
+        panel,
+        department=glass.name,
+        figure=figure.name,
+        form="month",
+        good=figure.good,
+        last_year=[sql.DAYS_OVER, sql.LAST_YEAR],
+        plan=[sql.THIS_YEAR, sql.PLAN],
     )
 
 
@@ -133,7 +139,7 @@ def trend(glass: Glass, figure: Figure, where: str = "") -> Panel:
     earlier = {"mode": "fixed", "fixedColor": QUIET}
     panel = (
         timeseries.Panel()
-        .title(f"{figure.topic} trong ngày, mỗi {slot(glass)} (nét đứt: cùng thứ tuần trước)")
+        .title(f"{figure.topic}, mỗi {slot(glass)} (nét đứt: tuần trước)")
         .description(figure.definition)
         .unit(unit(figure))
         .decimals(decimals(figure))
@@ -233,3 +239,17 @@ def listing(title: str, raw: str, styles: Mapping[str, Mapping[str, object]], **
     """A table; styles: column -> Grafana's properties (unit, decimals, mappings, custom.*)."""
     panel = table.Panel().title(title).no_value(UNKNOWN).with_target(Query(raw, "table"))
     return finish(columns(panel, styles), **wall)
+
+
+def alarms(title: str = "Cảnh báo") -> Panel:
+    """The list of alarms. The wall shows those of our rules; a Grafana shows its own, which are the same rules where they were compiled for it."""
+    options = {
+        "viewMode": "list", "groupMode": "default", "groupBy": [], "maxItems": 20, "sortOrder": 3, "dashboardAlerts": False, "alertName": "",
+        "alertInstanceLabelFilter": "", "stateFilter": {"firing": True, "pending": False, "noData": True, "normal": False, "error": True},
+    }  # fmt: skip
+    return {
+        "type": "alertlist",
+        "title": title,
+        "description": "Cảnh báo đang mở, nặng nhất ở trên. Trống nghĩa là mọi quy tắc đã được xét và không có gì.",
+        "options": options,
+    }

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from grafana import operations, places, quality, report
-from grafana.board import days, month, ranking, several, tile, trend
+from grafana.board import alarms, days, month, ranking, several, tile, trend
 from grafana.layout import Board, widths
 from grafana.wall.library import BOARDS
 from streams.department import department, glasses
@@ -35,7 +35,7 @@ def overview() -> Board:
             (6, tile(invoices, invoices.figure("value_vnd"))),
             (5, month(sessions, sessions.figure("minutes"))),
             (6, quality.words(glasses())),
-            (7, quality.heard(glasses())),
+            (7, alarms()),
         )
     )
 

@@ -2,7 +2,7 @@
 # ruff: noqa: S608 - the text is made of our own declarations only; viewers send ids, never SQL
 
 from grafana import quality
-from grafana.board import ACCENT, UNKNOWN, WATCH, color, finish, listing
+from grafana.board import ACCENT, UNKNOWN, WATCH, alarms, color, finish, listing
 from grafana.layout import Board, Panel, Query
 from grafana.sdk import bargauge, common, common_model, dashboard, model, stat
 from grafana.sql import FROM, TO, named, quoted
@@ -131,7 +131,7 @@ def board(glasses: tuple[Glass, ...]) -> Board:
     return (
         Board("ioc-operations", "Vận hành hệ thống", ("ioc", "Vận hành"), PERIODS)
         .row(
-            5,
+            4,
             (
                 16,
                 _several(
@@ -175,8 +175,9 @@ def board(glasses: tuple[Glass, ...]) -> Board:
         )
         .row(
             9,
-            (8, quality.lines("Từ lúc ghi đến số liệu", followed(glasses), "s", glasses, said="Lô chậm nhất.")),
-            (6, _causes(glasses)),
-            (10, _sources(glasses)),
+            (6, quality.lines("Từ lúc ghi đến số liệu", followed(glasses), "s", glasses, said="Lô chậm nhất.")),
+            (5, _causes(glasses)),
+            (7, _sources(glasses)),
+            (6, alarms()),
         )
     )

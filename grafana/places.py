@@ -73,7 +73,12 @@ def summary(glass: Glass) -> Panel:
     """A row per figure of the chosen unit: today, the day before, the same weekday, the month."""
     whole = {"unit": "locale", "decimals": 0}
     words = (sql.ON_THE_DAY, sql.THE_DAY_BEFORE, sql.A_WEEK_BEFORE, sql.OF_THE_MONTH)
-    return listing(glass.label, sql.compared(glass, tuple(_added(glass)), sql.HERE), dict.fromkeys(words, whole), department=glass.name)
+    return listing(
+        f"{glass.label}, so các ngày",
+        sql.compared(glass, tuple(_added(glass)), sql.HERE),
+        dict.fromkeys(words, whole),
+        department=glass.name,
+    )
 
 
 def unit_board(kind: str, glasses: tuple[Glass, ...]) -> Board:

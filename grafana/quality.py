@@ -29,7 +29,7 @@ def four_words(glasses: tuple[Glass, ...]) -> str:
     """One row: đúng, đủ, sạch in percent, sống in seconds.
 
     đúng: without contradicting repeats. đủ: share of the new facts of the last week that came from sources heard now.
-    sạch: readable. sống: from arrival to commit of the newest batch.
+    sạch: readable. sống: from the arrival of the newest event in the figures until it was there.
     """
     return f"""WITH {limits(glasses)}, today AS (
   SELECT sum(received) AS received, sum(conflict) AS conflict, sum(quarantined) AS quarantined
@@ -43,7 +43,7 @@ def four_words(glasses: tuple[Glass, ...]) -> str:
 SELECT 100.0 * (received - conflict) / nullif(received, 0) AS {RIGHT},
   (SELECT 100.0 * coalesce(n, 0) / nullif(of, 0) FROM heard) AS {COMPLETE},
   100.0 * (received - quarantined) / nullif(received, 0) AS {CLEAN},
-  (SELECT extract(epoch FROM committed_at - known_at) FROM freshness JOIN limits USING (department) ORDER BY committed_at DESC LIMIT 1) AS {ALIVE}
+  (SELECT extract(epoch FROM followed_at - known_at) FROM followed JOIN limits USING (department) ORDER BY known_at DESC LIMIT 1) AS {ALIVE}
 FROM today"""
 
 
@@ -70,14 +70,6 @@ JOIN limits USING (department)
 ORDER BY "tình trạng", 2, 1 LIMIT {most}"""
 
 
-def heard(glasses: tuple[Glass, ...], title: str = "Nguồn dữ liệu") -> Panel:
-    """The sources in few words, for a narrow place: who, when heard last, silent or not."""
-    raw = f"""WITH {limits(glasses)}
-SELECT source AS "nguồn", known_at AS "tin mới nhất", CASE WHEN answers AND heard_at > now() - coalesce(speaks_within, silent_after) THEN 1 ELSE 0 END AS "tình trạng"
-FROM freshness JOIN limits USING (department) ORDER BY 3, 2 DESC, 1 LIMIT 12"""
-    return listing(title, raw, {"tin mới nhất": {"unit": "time:HH:mm:ss"}, "tình trạng": HEARD}, form="states")
-
-
 def words(glasses: tuple[Glass, ...], title: str = "Dữ liệu hôm nay") -> Panel:
     """đúng, đủ, sạch, sống of these departments' data, and the balance of the ledger below."""
     panel = (
@@ -85,7 +77,7 @@ def words(glasses: tuple[Glass, ...], title: str = "Dữ liệu hôm nay") -> Pa
         .title(title)
         .description(
             "đúng: không mâu thuẫn với bản đã nhận. đủ: phần tin mới thường có từ các nguồn đang có tín hiệu. "
-            "sạch: đọc được. sống: từ lúc nhận đến lúc ghi xong lô mới nhất."
+            "sạch: đọc được. sống: từ lúc nhận đến lúc tin mới nhất vào số liệu."
         )
         .unit("percent")
         .decimals(2)
@@ -199,8 +191,8 @@ def board(glasses: tuple[Glass, ...]) -> Board:
     for at in range(0, len(glasses), 4):
         row = glasses[at : at + 4]
         made.row(7, *((width, words((glass,), glass.label)) for width, glass in zip(widths(len(row)), row, strict=True)))
-    return made.row(10, (10, hours(glasses)), (14, states(glasses, most=30))).row(
-        8,
+    return made.row(9, (10, hours(glasses)), (14, states(glasses, most=30))).row(
+        9,
         (8, shares(glasses, "late", "Đến muộn, 30 ngày")),
         (8, shares(glasses, "duplicate", "Gửi trùng, 30 ngày")),
         (8, shares(glasses, "quarantined", "Giữ lại, 30 ngày")),

@@ -14,6 +14,7 @@ from niquests.exceptions import JSONDecodeError, RequestException
 
 from grafana.layout import SOURCE
 from grafana.macros import interval_seconds
+from grafana.wall.library import rank
 from streams.errors import IocError, Misconfigured, Retry
 
 FOLDER_UID, FOLDER = "ioc", "IOC"
@@ -45,7 +46,8 @@ class Grafana:
 
     def __init__(self, url: str, credential: str | tuple[str, str]) -> None:
         self._url = url
-        self._api = GrafanaApi.from_url(f"{url}/", credential, timeout=TIMEOUT_SECONDS)  # without the slash it cuts a path wrongly
+        self._api = GrafanaApi.from_url(url, credential, timeout=TIMEOUT_SECONDS)
+        self._api.client.url = f"{url}/api"  # what it makes of the address lacks an IPv6 address's brackets and a path's last slash
         basic = credential if isinstance(credential, tuple) else None
         headers = {"Authorization": f"Bearer {credential}"} if basic is None else {}
         self._http = httpx.Client(base_url=url, auth=basic, headers=headers, timeout=TIMEOUT_SECONDS)
@@ -247,7 +249,7 @@ def source(host: str, database: str, user: str, password: str) -> Json:
 def _playlist(boards: Sequence[RawBoard]) -> Json:
     """All boards that make sense on a wall that nobody touches: those without a choice, and not the one for paper."""
     shown = [b for b in boards if not b.get("templating", {}).get("list") and b["uid"] != "ioc-daily"]
-    ordered = sorted(shown, key=lambda board: (board["uid"] != HOME, board["uid"]))
+    ordered = sorted(shown, key=lambda board: rank(str(board["uid"])))
     items = [{"type": "dashboard_by_uid", "value": board["uid"]} for board in ordered]
     return {"name": PLAYLIST, "interval": PLAYLIST_INTERVAL, "items": items}
 

@@ -7,7 +7,7 @@ from streams.lives import GROWTH
 ZONE = "Asia/Ho_Chi_Minh"
 TODAY, YESTERDAY, LAST_WEEK, EVERY_DAY, HOURLY = "hôm nay", "hôm qua", "tuần trước", "mỗi ngày", "theo giờ"
 
-DAYS_OVER, LAST_YEAR = "các ngày đã qua", "cùng kỳ năm trước"
+DAYS_OVER, LAST_YEAR, THIS_YEAR, PLAN = "các ngày đã qua", "cùng kỳ năm trước", "từ đầu năm", "kế hoạch năm"
 
 FROM, TO = "$__timeFrom()::timestamptz", "$__timeTo()::timestamptz"
 DAY = f"({TO} AT TIME ZONE '{ZONE}')::date"
@@ -83,7 +83,7 @@ def day_by_day(glass: Glass, figure: Figure, days: int, where: str = "") -> str:
     """Columns time, mỗi ngày: the figure of each of the last `days` Vietnamese days, today last. where: HERE or nothing."""
     return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)}
 FROM generate_series({DAY} - {days - 1}, {DAY}, interval '1 day') AS each
-LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date{where}
+LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date AND d.day BETWEEN {DAY} - {days - 1} AND {DAY}{where}
 GROUP BY 1 ORDER BY 1"""
 
 
@@ -91,30 +91,34 @@ def this_month(glass: Glass, figure: Figure) -> str:
     """Columns time, mỗi ngày: each day of this month up to today."""
     return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)}
 FROM generate_series(date_trunc('month', {DAY}::timestamp), {DAY}::timestamp, interval '1 day') AS each
-LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date
+LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date AND d.day BETWEEN date_trunc('month', {DAY}::timestamp)::date AND {DAY}
 GROUP BY 1 ORDER BY 1"""
 
 
 def month_so_far(glass: Glass, figure: Figure) -> str:
     """One row: the figure of this month up to today, named after its topic; of this month's days that are over, and of the same days
-    of last year (null where last year's month was not watched from its first day)."""
+    of last year (null where last year's month was not watched from its first day); of this year, and what is planned for it (null where
+    nothing is, or the year was not watched from its first day)."""
     if not isinstance(figure.measured, Sum):
         raise TypeError(f"{figure.name} does not add up over days")
     days, total = f"{glass.name}_1d", _sum(figure.measured)
     first = f"date_trunc('month', {DAY}::timestamp)::date"
-    year = "- interval '1 year'"
+    january, year = f"date_trunc('year', {DAY}::timestamp)::date", "- interval '1 year'"
+    planned = f"department = {quoted(glass.name)} AND figure = {quoted(figure.name)} AND year = extract(year FROM {DAY})"
     return f"""SELECT
   (SELECT {total} FROM {days} WHERE day BETWEEN {first} AND {DAY}) AS {named(figure.topic)},
   (SELECT {total} FROM {days} WHERE day >= {first} AND day < {DAY}) AS {named(DAYS_OVER)},
   (SELECT {total} FROM {days} WHERE day >= {first} {year} AND day < {DAY} {year}
-    AND EXISTS (SELECT FROM {days} WHERE day <= {first} {year})) AS {named(LAST_YEAR)}"""
+    AND EXISTS (SELECT FROM {days} WHERE day <= {first} {year})) AS {named(LAST_YEAR)},
+  (SELECT {total} FROM {days} WHERE day BETWEEN {january} AND {DAY} AND EXISTS (SELECT FROM plan WHERE {planned})) AS {named(THIS_YEAR)},
+  (SELECT value FROM plan WHERE {planned} AND EXISTS (SELECT FROM {days} WHERE day = {january})) AS {named(PLAN)}"""
 
 
 def _percentile(measured: Percentile, column: str) -> str:
-    """The percentile of the histogram rows `h(bound, n)`, one value per group of `column`."""
-    return f"""SELECT {column}, power({GROWTH}, min(bound) FILTER (WHERE upto >= {measured.at} * total) - 0.5) AS value FROM (
+    """The percentile of the histogram rows `h(bound, n)`, one value per group of `column`; the bound below 0 holds exact zeros."""
+    return f"""SELECT {column}, CASE WHEN min(bound) < 0 THEN 0 ELSE power({GROWTH}, min(bound) - 0.5) END AS value FROM (
   SELECT {column}, bound, sum(n) OVER (PARTITION BY {column} ORDER BY bound) AS upto, sum(n) OVER (PARTITION BY {column}) AS total FROM h
-) AS c WHERE total > 0 GROUP BY 1"""
+) AS c WHERE total > 0 AND upto >= {measured.at} * total GROUP BY 1"""
 
 
 def percentile_of_day(figure: Figure) -> str:
@@ -145,7 +149,11 @@ SELECT hour AS time, value AS {named(HOURLY)} FROM (
 
 def today(glass: Glass, figures: tuple[Figure, ...]) -> str:
     """One row, one column per figure (named by its label): the figures of the day the range ends in."""
-    return "SELECT\n" + ",\n".join(f"  {_scalar(glass, figure)} AS {named(figure.label)}" for figure in figures)
+    added = [figure for figure in figures if isinstance(figure.measured, Sum | Units)]
+    sums = ", ".join(f"{_of_days(glass, figure)} AS {figure.name}" for figure in added)
+    each = (f"  {f'added.{figure.name}' if figure in added else _scalar(glass, figure)} AS {named(figure.label)}" for figure in figures)
+    once = f"\nFROM (SELECT {sums} FROM {glass.name}_1d d WHERE d.day = {DAY}) AS added" if added else ""
+    return "SELECT\n" + ",\n".join(each) + once
 
 
 def _scalar(glass: Glass, figure: Figure) -> str:

@@ -83,12 +83,13 @@ def written(variable: Mapping[str, Any]) -> str:
 
 
 def measure(
-    dsn: str, schema: str, boards: Sequence[RawBoard], runs: int, told: Callable[[int], None], now: datetime | None = None
+    dsn: str, schema: str, boards: Sequence[RawBoard], runs: int, told: Callable[[int], None], at: datetime | None = None
 ) -> list[Timed]:
-    """Every query `runs` times on a connection that is warm; `told` after each query."""
-    now = now or datetime.now(UTC)
+    """Every query `runs` times on a connection that is warm; `told` after each query. at: a moment of the past that `schema`'s views show."""
+    now = at or datetime.now(UTC)
     out = []
-    with psycopg.connect(dsn, autocommit=True, options=f"{_OPTIONS} -c search_path={schema}", connect_timeout=5) as connection:
+    seen = f"-c search_path={schema}" if at is None else f"-c search_path={schema},pg_catalog,public -c ioc.at={at.isoformat()}"
+    with psycopg.connect(dsn, autocommit=True, options=f"{_OPTIONS} {seen}", connect_timeout=5) as connection:
         connection.prepare_threshold = None
         for board in boards:
             over = period(board["time"]["from"], board["time"]["to"], now)

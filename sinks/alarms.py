@@ -3,40 +3,41 @@
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from functools import partial
-from typing import Any
+from datetime import datetime, timedelta
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, LiteralString
 
-import msgspec
 import psycopg
 from psycopg.errors import LockNotAvailable
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 
-from streams.event import VIETNAM
+from sinks import posting
 from streams.rules.alarms import Alarm, Member, Telling, quiet_until, tell
-from streams.rules.firing import Change
-from streams.rules.message import About, Message, Tally, compose, digest, gathered, key
+from streams.rules.message import About, compose
 from streams.rules.reading import read
 from streams.rules.rule import Rule
-from streams.settings import Route, Settings
-from streams.topics import LIVE
+from streams.settings import Settings
+
+if TYPE_CHECKING:  # it brings numpy, and the deliverer lives in the worker, which has no use for that much memory
+    from streams.rules.firing import Change
 
 Connection = psycopg.Connection[Any]
 """Its search_path begins with the schema of the space."""
-
-DRILL = "drill"
-"""The route that rings in spaces other than `live`; without it their messages are kept and muted."""
 
 _MEMBERS = """
 select f.id, f.unit, extract(epoch from f.since)::bigint / 60 as since, extract(epoch from f.until)::bigint / 60 as until, f.peak, s.value,
   f.withdrawn_at is not null as withdrawn, f.told
 from firing f left join standing s on s.rule = f.rule and s.unit = f.unit where f.alarm = %s order by f.since, f.unit, f.id"""
 _SILENCED = """
-select distinct u.unit from unnest(%s::text[]) as u(unit) join silence s on (s.unit is null or s.unit = u.unit)
-where (s.rule is null or s.rule = %s) and s.since <= %s and s.until > %s"""
-_OPEN = """
-select id from alarm where closed_at is null or told is null
+select u.unit from unnest(%(units)s::text[]) as u(unit) where exists (select from rule where name = %(rule)s and not enabled) or exists (
+  select from silence s where (s.unit is null or s.unit = u.unit) and (s.rule is null or s.rule = %(rule)s) and s.since <= %(now)s and s.until > %(now)s)"""
+# Those of which there may be something to tell: not all that are open, since who evaluates waits for those that are looked at.
+_DUE = """
+select id from alarm a where told is null or (closed_at is null and (
+  told <> 'firing' or not exists (select from rule where name = a.rule)
+  or not exists (select from firing f where f.alarm = a.id and f.until is null and f.withdrawn_at is null)
+  or exists (select from firing f where f.alarm = a.id and f.until is null and f.withdrawn_at is null and f.told is null)
+  or (acknowledged_at is null and escalated_at is null and opened_at <= %s)))
 union select alarm from firing where withdrawn_at is not null and told = 'fired' order by 1"""
 _STANDING = "select id from alarm where rule = %s and closed_at is null for update"
 _LATE = "select id from alarm where rule = %s and closed_at is not null and told is null order by id desc limit 1 for update"
@@ -44,9 +45,6 @@ _BODY = """
 select body from (select body, 1 as place, 0 as id from rule where name = %(rule)s and version = %(version)s
   union all select body, 2, id from rule_change where rule = %(rule)s and version = %(version)s
   union all select body, 3, 0 from rule where name = %(rule)s) b order by place, id desc limit 1"""
-_PUT = """
-insert into outbox (key, alarm, channel, word, message, made_at, due_at, state) values (%s, %s, %s, %s, %s, %s, %s, %s)
-on conflict (key) do nothing"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +62,7 @@ class _Kept:
 
 
 def ring(
-    connection: Connection, space: str, settings: Settings, rule: Rule, version: int, changes: Sequence[Change], now: datetime
+    connection: Connection, space: str, settings: Settings, rule: Rule, version: int, changes: Sequence["Change"], now: datetime
 ) -> None:
     """Take what became of a rule's firings in one evaluation to people: alarms are opened and closed, messages put into the outbox.
 
@@ -72,7 +70,7 @@ def ring(
     evaluation changed of an alarm is one message. Spans that are inhibited ring nobody. (Seven parameters: the space may be another than
     the settings'.)
     """
-    heard = [change for change in changes if not change.span.inhibited]
+    heard = [change for change in changes if not change.span.inhibited and change.word != "moved"]
     if not heard:
         return
     held = frozenset(change.span.group for change in changes if change.span.inhibited and change.span.until is None)
@@ -82,14 +80,20 @@ def ring(
 
 
 def round(connection: Connection, space: str, settings: Settings, now: datetime) -> None:
-    """What time alone brings: units that joined, silences that ended, escalations, the morning after quiet hours, the daily digest.
+    """What time alone brings: units that joined, silences that ended, escalations, the morning after quiet hours, the daily digest; alarms of
+    rules that are gone end.
 
     One transaction of the caller's; repeated, or run by two at once, it does nothing twice.
     """
     connection.execute("set local lock_timeout = '20ms'")  # who evaluates holds firings and then waits for alarms: never wait for it here
-    numbers = [row[0] for row in connection.execute(_OPEN)]
+    waits = [route.escalate_after_minutes for route in settings.routes if route.escalate_after_minutes is not None]
+    unanswered = now - timedelta(minutes=min(waits)) if waits else None
+    numbers = [row[0] for row in connection.execute(_DUE, [unanswered])]
     works = [partial(_look_again, connection, space, settings, number, now) for number in numbers]
-    works += [partial(_wake, connection, now), *(partial(_digest, connection, space, settings, route, now) for route in settings.routes)]
+    works += [
+        partial(posting.wake, connection, now),
+        *(partial(posting.tell_yesterday, connection, space, settings, route, now) for route in settings.routes),
+    ]
     for work in works:
         with contextlib.suppress(LockNotAvailable), connection.transaction():  # somebody is at it: next round
             work()
@@ -126,42 +130,48 @@ def _look_again(connection: Connection, space: str, settings: Settings, number: 
     rule = _rule(connection, kept)
     if rule is None:
         return
+    if not connection.execute("select 1 from rule where name = %s", [kept.rule]).fetchone():
+        ended = "update firing set until = greatest(since, date_trunc('minute', %s)) where alarm = %s and until is null and withdrawn_at is null"
+        connection.execute(ended, [now, number])  # nobody decides any more whether it lasts
+        kept = _kept(connection, number)
     _tell(connection, space, settings, kept, now, rule, frozenset())
     _escalate(connection, space, settings, _kept(connection, number), now, rule)
 
 
 def _attach(
-    connection: Connection, settings: Settings, rule: Rule, version: int, changes: Sequence[Change], now: datetime
+    connection: Connection, settings: Settings, rule: Rule, version: int, changes: Sequence["Change"], now: datetime
 ) -> Iterable[int]:
     """Give every firing that has none its alarm; the alarms that were touched."""
+    if any(change.id is None for change in changes):
+        raise ValueError("a firing that is not written down cannot ring")
+    rows = connection.execute("select id, alarm from firing where id = any(%s) and alarm is not null", [[change.id for change in changes]])
+    alarm: dict[int | None, int] = dict(rows.fetchall())
+    yield from alarm.values()
     for change in changes:
-        if change.id is None:
-            raise ValueError("a firing that is not written down cannot ring")
-        at = connection.execute("select alarm from firing where id = %s", [change.id]).fetchone()
-        number = at[0] if at else None
-        if number is not None:
-            yield number
-            if change.word == "again":
-                yield _again(connection, change.id, number, rule.rule)
-        elif change.word in ("fired", "again", "missed"):
-            yield _into(connection, settings, rule, version, change, now)
+        if change.word == "again" and change.id in alarm:
+            yield _again(connection, change.id, alarm[change.id], rule.rule)
+    route = settings.route(rule.route)
+    opened = [rule.rule, version, rule.severity, route.name if route else rule.route, rule.title, now]
+    for words, query, closed in ((("fired", "again"), _STANDING, None), (("missed",), _LATE, now)):
+        new = [change.id for change in changes if change.word in words and change.id not in alarm]
+        if new:
+            yield _into(connection, query, [*opened, closed], new)
 
 
-def _into(connection: Connection, settings: Settings, rule: Rule, version: int, change: Change, now: datetime) -> int:
-    """Put a new firing into the alarm that is open; one found late into that of others found late; else into a new one."""
-    late = change.word == "missed"
-    found = connection.execute(_LATE if late else _STANDING, [rule.rule]).fetchone()
+def _into(connection: Connection, query: LiteralString, opened: list[object], firings: Sequence[int | None]) -> int:
+    """Put new firings into the rule's alarm that the query finds, else into a new one: `opened`."""
+    found = connection.execute(query, opened[:1]).fetchone()
     if found is None:
-        route = settings.route(rule.route)
         found = connection.execute(
             "insert into alarm (rule, version, severity, route, title, opened_at, closed_at) values (%s, %s, %s, %s, %s, %s, %s) returning id",
-            [rule.rule, version, rule.severity, route.name if route else rule.route, rule.title, now, now if late else None],
+            opened,
         ).fetchone()
-    connection.execute("update firing set alarm = %s where id = %s", [found[0], change.id])  # type: ignore[index]  # one of both gave a row
-    return int(found[0])  # type: ignore[index]
+    assert found is not None  # noqa: S101  # an insert returns its row
+    connection.execute("update firing set alarm = %s where id = any(%s)", [found[0], firings])
+    return int(found[0])
 
 
-def _again(connection: Connection, firing: int, number: int, rule: str) -> int:
+def _again(connection: Connection, firing: int | None, number: int, rule: str) -> int:
     """A firing that was said to be over lasts: its alarm opens again, or it joins the one that is open by now."""
     other = connection.execute("select id from alarm where rule = %s and closed_at is null and id <> %s", [rule, number]).fetchone()
     if other is None:
@@ -183,8 +193,11 @@ def _kept(connection: Connection, number: int) -> _Kept:
 def _rule(connection: Connection, kept: _Kept) -> Rule | None:
     """The rule as it was when its alarm opened, or as it is."""
     row = connection.execute(_BODY, {"rule": kept.rule, "version": kept.version}).fetchone()
-    found = read(row[0]) if row else None
+    found = _read(row[0]) if row else None
     return found if isinstance(found, Rule) else None
+
+
+_read = lru_cache(512)(read)
 
 
 def _tell(connection: Connection, space: str, settings: Settings, kept: _Kept, now: datetime, rule: Rule, held: frozenset[str]) -> None:
@@ -214,9 +227,11 @@ def _send(
     now: datetime, held: frozenset[str] = frozenset(),
 ) -> None:  # fmt: skip
     """Put a telling into the outbox, once for each channel of the alarm's route."""
-    about = About(space, kept.id, kept.alarm.opened_at, kept.said, rule, _names(connection, known, now), settings.alerts.wall_url, held)
+    off = connection.execute("select 1 from rule where name = %s and enabled", [kept.rule]).fetchone() is None
+    names = _names(connection, known, now)
+    about = About(space, kept.id, kept.alarm.opened_at, kept.said, rule, names, settings.alerts.wall_url, held, off)
     message = compose(about, telling, known, now)
-    route = _route(settings, space, kept.route)
+    route = posting.route_of(settings, space, kept.route)
     until = None if route is None or kept.severity == "critical" else quiet_until(route.quiet_hours, now)
     connection.execute("update alarm set told_at = %s, said = said + 1 where id = %s", [until or now, kept.id])
     if route is None:
@@ -224,20 +239,13 @@ def _send(
     channels = route.escalate_to if message.word == "escalated" else route.channels
     if kept.escalated and message.word != "escalated":
         channels = (*dict.fromkeys((*channels, *route.escalate_to)),)
-    state = "muted" if _muted(settings, space) else "held" if until else "waiting"
-    _put(connection, message, channels, until or now, state, now)
-
-
-def _put(connection: Connection, message: Message, channels: Iterable[str], due: datetime, state: str, now: datetime) -> None:
-    for channel in channels:
-        said = msgspec.structs.replace(message, key=key(message.key, channel))
-        held = Jsonb(msgspec.to_builtins(said))
-        connection.execute(_PUT, [said.key, message.alarm, channel, message.word, held, now, due, state])
+    state = "muted" if posting.muted(settings, space) else "held" if until else "waiting"
+    posting.put(connection, message, channels, until or now, state, now)
 
 
 def _escalate(connection: Connection, space: str, settings: Settings, kept: _Kept, now: datetime, rule: Rule) -> None:
     """Tell others when nobody has acknowledged what people could know of for long enough, unless it is quiet or silenced."""
-    route = _route(settings, space, kept.route)
+    route = posting.route_of(settings, space, kept.route)
     alarm = kept.alarm
     if route is None or route.escalate_after_minutes is None or kept.escalated or alarm.told != "firing":
         return
@@ -256,73 +264,11 @@ def _escalate(connection: Connection, space: str, settings: Settings, kept: _Kep
         _send(connection, space, settings, kept, rule, Telling("escalated", "firing", lasting), lasting, now)
 
 
-def _wake(connection: Connection, now: datetime) -> None:
-    """What quiet hours held goes out: alone as it is, several of one channel as one message."""
-    rows = connection.execute(
-        "select id, channel, message from outbox where state = 'held' and part_of is null and due_at <= %s order by id for update skip locked",
-        [now],
-    ).fetchall()
-    held: dict[str, list[tuple[int, Message]]] = {}
-    for number, channel, message in rows:
-        held.setdefault(channel, []).append((number, msgspec.convert(message, Message)))
-    for channel, several in held.items():
-        ids = [number for number, _ in several]
-        if len(several) == 1:
-            connection.execute("update outbox set state = 'waiting' where id = any(%s)", [ids])
-            continue
-        night = gathered([message for _, message in several], now)
-        _put(connection, night, [channel], now, "waiting", now)
-        connection.execute(
-            "update outbox set part_of = (select id from outbox where key = %s) where id = any(%s)", [key(night.key, channel), ids]
-        )
-
-
-def _digest(connection: Connection, space: str, settings: Settings, route: Route, now: datetime) -> None:
-    """Yesterday's alarms of a route, once a day."""
-    local = now.astimezone(VIETNAM)
-    if route.digest_at is None or local.time() < time.fromisoformat(route.digest_at) or (space != LIVE and route.name != DRILL):
-        return
-    end = datetime.combine(local.date(), time(), VIETNAM)
-    since = end - timedelta(days=1)
-    message = digest(space, route.name, f"{since:%Y-%m-%d}", (), now)
-    if connection.execute(
-        "select 1 from outbox where key = any(%s)", [[key(message.key, channel) for channel in route.channels]]
-    ).fetchone():
-        return
-    rows = connection.execute(
-        "select a.title, f.unit, count(*), sum(extract(epoch from least(coalesce(f.until, %(end)s), %(end)s) - greatest(f.since, %(since)s)) / 60)::bigint "
-        "from firing f join alarm a on a.id = f.alarm where f.withdrawn_at is null and f.since < %(end)s and (f.until is null or f.until > %(since)s) "
-        "and (a.route = %(route)s or %(drill)s) group by 1, 2 order by 4 desc, 1, 2",
-        {"since": since, "end": end, "route": route.name, "drill": space != LIVE},
-    ).fetchall()
-    names = _named(connection, [row[1] for row in rows], now)
-    tallies = [Tally(title, names.get(unit, unit), times, minutes) for title, unit, times, minutes in rows]
-    _put(connection, digest(space, route.name, f"{since:%Y-%m-%d}", tallies, now), route.channels, now, "waiting", now)
-
-
 def _silenced(connection: Connection, kept: _Kept, now: datetime) -> set[str]:
-    units = [*{member.unit for member in kept.alarm.members}]
-    return {row[0] for row in connection.execute(_SILENCED, [units, kept.rule, now, now])}
+    """The units that nobody wants to hear of now; all of them while the rule is switched off."""
+    given = {"units": [*{member.unit for member in kept.alarm.members}], "rule": kept.rule, "now": now}
+    return {row[0] for row in connection.execute(_SILENCED, given)}
 
 
 def _names(connection: Connection, members: Sequence[Member], now: datetime) -> Mapping[str, str]:
-    return _named(connection, [member.unit for member in members], now)
-
-
-def _named(connection: Connection, units: list[str], now: datetime) -> dict[str, str]:
-    """What units are called today."""
-    rows = connection.execute(
-        "select distinct on (code) code, name from unit where code = any(%s) and valid_from <= %s order by code, valid_from desc",
-        [units, now.astimezone(VIETNAM).date()],
-    )
-    return dict(rows.fetchall())
-
-
-def _route(settings: Settings, space: str, name: str) -> Route | None:
-    if space == LIVE or not any(route.name == DRILL for route in settings.routes):
-        return settings.route(name)
-    return settings.route(DRILL)
-
-
-def _muted(settings: Settings, space: str) -> bool:
-    return space != LIVE and not any(route.name == DRILL for route in settings.routes)
+    return posting.named(connection, [member.unit for member in members], now)

@@ -5,17 +5,23 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import Literal
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import structlog
 
 from sinks.lives import Figures
 from sinks.session import Session
+from streams import logs
 from streams.collector import rest
 from streams.errors import Misconfigured, Retry
 from streams.event import Touched
 from streams.settings import Settings
+
+if TYPE_CHECKING:
+    from streams.rules.firing import Change
 
 log = structlog.get_logger("figures")
 
@@ -126,13 +132,16 @@ class _Look(Session):
 def main() -> None:
     """Answer line by line until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the worker, which closes the pipe
+    logs.configure()
     os.nice(5)  # what was told comes before what follows from it
+    back = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whoever logs or prints must not speak between the answers
     begin = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Begin)
     work: _Figures | _Rules = _Figures(begin) if begin.work == "figures" else _Rules(begin)
     rest()
     for line in sys.stdin.buffer:
-        sys.stdout.buffer.write(msgspec.json.encode(_answer(work, line.decode().strip())) + b"\n")
-        sys.stdout.buffer.flush()
+        back.write(msgspec.json.encode(_answer(work, line.decode().strip())) + b"\n")
+        back.flush()
     work.close()
 
 
@@ -153,18 +162,26 @@ class _Figures:
 
 
 class _Rules:
-    """Rounds of the evaluator, and what time alone brings to alarms."""
+    """Rounds of the evaluator."""
 
     def __init__(self, begin: _Begin) -> None:
-        from sinks.ringing import Ringing  # numpy and the holidays: only where rules are decided
+        from sinks import alarms  # numpy and the holidays: only where rules are decided
+        from sinks.evaluator import Evaluator
+        from sinks.round import Standing
+        from sinks.session import Connection
 
-        self._ringing = Ringing(begin.dsn, Settings.model_validate_json(begin.settings))
+        settings = Settings.model_validate_json(begin.settings)
+
+        def ring(connection: Connection, standing: Standing, changed: "Sequence[Change]", now: datetime) -> None:
+            alarms.ring(connection, begin.space, settings, standing.rule, standing.version, changed, now)
+
+        self._evaluator = Evaluator(begin.dsn, begin.space, ring)
 
     def answer(self, question: str) -> Touched | None:
-        return self._ringing.round()
+        return self._evaluator.evaluate()
 
     def close(self) -> None:
-        self._ringing.close()
+        self._evaluator.close()
 
 
 def _answer(work: _Figures | _Rules, question: str) -> _Answer:

@@ -8,7 +8,7 @@ import structlog
 
 from sinks import frames
 from sinks.kept import Kept
-from sinks.round import MINUTE_US, Owed, Ring, Round, Standing
+from sinks.round import MINUTE_US, Broken, Owed, Ring, Round, Standing
 from sinks.session import Connection, Session
 from streams.event import Touched, moment
 from streams.rules import reading
@@ -40,6 +40,7 @@ class Evaluator(Session):
         self._decided = 0
         self._late_at = 0.0
         self._states: dict[tuple[str, str], tuple[str, float | None]] = {}
+        self._broken: set[str] = set()
 
     def evaluate(self) -> Touched | None:
         """One round; what to tell when firings changed, None when they did not or another worker is at it. Raises Retry while the database is away."""
@@ -49,6 +50,11 @@ class Evaluator(Session):
                 with connection.transaction():
                     found = connection.execute("select pg_try_advisory_xact_lock(%s)", [lock(self._space)]).fetchone()
                     changed = bool(found and found[0]) and self._evaluate(connection)
+            except Broken as broken:
+                self._round = -1
+                self._broken.add(str(broken))
+                log.exception("a rule cannot be decided and is left out until rules change or the worker starts again", rule=str(broken))
+                return None
             except BaseException:
                 self._round = -1  # what is kept was not committed
                 raise
@@ -61,7 +67,9 @@ class Evaluator(Session):
         if not self._rules or quiet:
             return False
         self._kept.begin(owed.late)
-        changed = Round(connection, self._kept, self._load, self._ring, owed, self._states).run(self._rules)
+        changed = Round(connection, self._kept, self._load, self._ring, owed, self._states).run(
+            [each for each in self._rules if each.rule.rule not in self._broken]
+        )
         self._decided = owed.now
         return changed
 
@@ -85,6 +93,7 @@ class Evaluator(Session):
         self._round = found[0]
         if found[1] != self._rules_as_of:
             self._rules, self._rules_as_of = standing(connection), found[1]
+            self._broken.clear()
             self._decided = 0
 
     def _owed(self, connection: Connection) -> Owed:

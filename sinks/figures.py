@@ -50,8 +50,9 @@ def figures(
             _percentiles(connection, chosen, by, bounds, rows)
         for name_held, cause in _held(chosen).items():
             _count_held(connection, chosen, by, bounds, rows, name_held, cause)
+        said = "heard_1m where department = %(name)s and minute < %(as_of)s" if as_of else "heard where department = %(name)s"
         heard = connection.execute(
-            "select max(committed_at), max(watermark) from heard_1m where department = %s and minute < %s", [name, as_of or _EVER]
+            sql.SQL("select max(committed_at), max(watermark) from {}").format(sql.SQL(said)), {"name": name, "as_of": as_of}
         ).fetchone()
     ordered = sorted(rows.items(), key=lambda item: (item[0] is None, str(item[0])))
     shown = [({} if by == "total" else {by: _key(key)}) | row for key, row in ordered]

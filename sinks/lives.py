@@ -28,6 +28,9 @@ _READ = {
 """How a column is read, so that it arrives as bytes that are quickly made what the event has."""
 _UNREAD = {"body": "", "source": "", "contract": 1}
 """What no life looks at: how the event was delivered, not what it says."""
+_FOLLOWED = """
+insert into followed as f (department, minute, known_at, followed_at) values (%(name)s, date_trunc('minute', %(known)s), %(known)s, clock_timestamp())
+on conflict (department, minute) do update set known_at = excluded.known_at, followed_at = excluded.followed_at where f.known_at < excluded.known_at"""
 
 
 class Figures(Session):
@@ -57,6 +60,9 @@ class Figures(Session):
                 self._write(connection, chosen, changes)
                 connection.execute("delete from owed where department = %s and batch = any(%s)", [name, [b for b, _, _ in owed]])
                 connection.execute("update batch set followed_at = clock_timestamp() where batch = any(%s)", [[b for b, _, _ in owed]])
+                if events:
+                    newest = moment(max(event.known_at_us for event in events))
+                    connection.execute(_FOLLOWED, {"name": name, "known": newest})
         hours = tuple(sorted({cell[0] // 3_600_000_000 for cell in changes.cells}))
         return Touched(space=self._space, department=name, stage="figures", hours=hours)
 

@@ -118,6 +118,7 @@ def _derived(space: str) -> Iterator[Step]:
         yield _step(f"department_{department.name}_slots", derive.slots(department, board(space)))
         known = [*hindsight.tables(department), *hindsight.views(department, schema(space), board(space), board_at(space))]
         yield _step(f"department_{department.name}_v2", known)
+        yield _step(f"department_{department.name}_moments", hindsight.moments(department))
 
 
 def _step(name: str, statements: Sequence[Statement]) -> Step:
@@ -125,7 +126,7 @@ def _step(name: str, statements: Sequence[Statement]) -> Step:
 
 
 def _grants(space: str) -> Step:
-    ingest, reader = sql.Identifier(roles.INGEST), sql.Identifier(roles.READER)
+    ingest, reader, duty = sql.Identifier(roles.INGEST), sql.Identifier(roles.READER), sql.Identifier(roles.DUTY)
     live, seen, past = (sql.Identifier(name) for name in (schema(space), board(space), board_at(space)))
     statements: list[Statement] = [
         sql.SQL("grant usage on schema {} to {}").format(live, ingest),
@@ -135,6 +136,11 @@ def _grants(space: str) -> Step:
         sql.SQL("grant select on all tables in schema {} to {}").format(seen, reader),
         sql.SQL("grant usage on schema {} to {}").format(past, reader),
         sql.SQL("grant select on all tables in schema {} to {}").format(past, reader),
+        sql.SQL("grant usage on schema {} to {}").format(live, duty),
+        sql.SQL(
+            "grant select (id, closed_at, acknowledged_at), update (acknowledged_at, acknowledged_by, acknowledged_why) on {}.alarm to {}"
+        ).format(live, duty),
+        sql.SQL("grant insert (rule, unit, until, who, why) on {}.silence to {}").format(live, duty),
     ]
     known = "\n".join(name for name, _, _ in [*_files(space), *_derived(space)])
     return f"grants_{space}", _hash(known), partial(_run, statements)

@@ -1,4 +1,4 @@
-"""Database roles: owner makes and changes tables, ingest writes them, reader sees the views of the boards and nothing else."""
+"""Database roles: owner makes and changes tables, ingest writes them, reader sees the views of the boards, duty takes and silences alarms."""
 
 import json
 import os
@@ -12,7 +12,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
 
-OWNER, INGEST, READER = "ioc_owner", "ioc_ingest", "ioc_reader"
+OWNER, INGEST, READER, DUTY = "ioc_owner", "ioc_ingest", "ioc_reader", "ioc_duty"
+ROLES = (OWNER, INGEST, READER, DUTY)
 
 # What PUBLIC may do by default and a reader must not: each was managed by an anonymous viewer of a dashboard (lasting writes, locks, messages).
 _FORBIDDEN = (
@@ -24,10 +25,10 @@ _FORBIDDEN = (
 
 
 def create(admin: psycopg.Connection, settings: Settings) -> None:
-    """Make the three roles with passwords kept in `<state_dir>/secrets/database.json`; harden the reader. Safe to repeat."""
+    """Make the roles with passwords kept in `<state_dir>/secrets/database.json`; harden the reader. Safe to repeat."""
     passwords = _passwords(settings, make=True)
     database = admin.info.dbname
-    for role in (OWNER, INGEST, READER):
+    for role in ROLES:
         if not admin.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
             admin.execute(sql.SQL("create role {} login").format(sql.Identifier(role)))
         if role in passwords:
@@ -38,6 +39,7 @@ def create(admin: psycopg.Connection, settings: Settings) -> None:
         sql.SQL("grant connect, create on database {} to {}").format(sql.Identifier(database), sql.Identifier(OWNER)),
         sql.SQL("grant connect, temporary on database {} to {}").format(sql.Identifier(database), sql.Identifier(INGEST)),
         sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(READER)),
+        sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(DUTY)),
         sql.SQL("grant usage on schema public to {}, {}, {}").format(*map(sql.Identifier, (OWNER, INGEST, READER))),
         sql.SQL("grant {} to {}").format(sql.Identifier(READER), sql.Identifier(INGEST)),  # so that the watcher may end readers' sessions
         sql.SQL("alter role {} connection limit 40").format(sql.Identifier(READER)),
@@ -45,6 +47,8 @@ def create(admin: psycopg.Connection, settings: Settings) -> None:
         sql.SQL("alter role {} set statement_timeout = '5s'").format(sql.Identifier(READER)),
         sql.SQL("alter role {} set idle_in_transaction_session_timeout = '30s'").format(sql.Identifier(READER)),
         sql.SQL("alter role {} set search_path = board, public").format(sql.Identifier(READER)),
+        sql.SQL("alter role {} connection limit 10").format(sql.Identifier(DUTY)),
+        sql.SQL("alter role {} set statement_timeout = '5s'").format(sql.Identifier(DUTY)),
     ]
     for statement in run:
         admin.execute(statement)
@@ -78,6 +82,11 @@ def reader_dsn(settings: Settings) -> str:
     return settings.database.reader_dsn or _as(READER, database_dsn(settings), settings)
 
 
+def duty_dsn(settings: Settings) -> str:
+    """The DSN of the role that acknowledges alarms and adds silences, and may write nothing else."""
+    return settings.database.duty_dsn or _as(DUTY, database_dsn(settings), settings)
+
+
 def database_dsn(settings: Settings) -> str:
     """The DSN that was given, else that of the embedded database that runs. Raises Retry when none does."""
     if settings.database.dsn:
@@ -100,14 +109,14 @@ def _as(role: str, dsn: str, settings: Settings) -> str:
 
 def _passwords(settings: Settings, *, make: bool) -> dict[str, str]:
     path: Path = settings.state_dir / "secrets" / "database.json"
-    try:
-        held: dict[str, str] = json.loads(path.read_text())
+    held: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    missing = [role for role in ROLES if role not in held]
+    if not make or not missing:
         return held
-    except FileNotFoundError:
-        if not make:
-            return {}
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = {role: secrets.token_urlsafe(24) for role in (OWNER, INGEST, READER)}
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(fresh, file)
-    return fresh
+    held |= {role: secrets.token_urlsafe(24) for role in missing}
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(held, file)
+    fresh.replace(path)
+    return held

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 import numpy as np
+import psycopg
 
 from sinks.kept import Kept, Load
 from sinks.session import Connection
@@ -50,6 +51,10 @@ class Owed:
         return int(self.clock // 60)
 
 
+class Broken(Exception):
+    """A rule could not be decided; the argument is its name. A defect: the others go on without it."""
+
+
 class Ring(Protocol):
     """What a round's changes of a rule ring, written in the same transaction, after firings and states. Each change has the number of its firing."""
 
@@ -79,8 +84,13 @@ class Round:
         decided = []
         for each in rules:
             until = max(judged.get(each.rule.rule, 0), each.since)
-            for since, end in self._stretches(each, until):
-                self._redecide(each, since, end)
+            try:
+                for since, end in self._stretches(each, until):
+                    self._redecide(each, since, end)
+            except psycopg.OperationalError:
+                raise
+            except Exception as error:
+                raise Broken(each.rule.rule) from error
             if until < self._owed.now:
                 decided.append(each)
         self._write_judged(decided)

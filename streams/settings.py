@@ -32,11 +32,12 @@ class Kafka(_Section):
 
 class Database(_Section):
     """dsn: of a server where we may create roles and schemas; None starts the embedded TimescaleDB.
-    ingest_dsn, reader_dsn: logins that exist already; None derives them from dsn and the passwords in the secrets folder."""
+    ingest_dsn, reader_dsn, duty_dsn: logins that exist already; None derives them from dsn and the passwords in the secrets folder."""
 
     dsn: str | None = Field(None, repr=False)
     ingest_dsn: str | None = Field(None, repr=False)
     reader_dsn: str | None = Field(None, repr=False)
+    duty_dsn: str | None = Field(None, repr=False)
 
 
 class Worker(_Section):
@@ -66,7 +67,8 @@ class Wall(_Section):
     """Who may look at the wall, and how much at a time. login: ways in; none lets everyone look who reaches the address, so `ioc serve`
     then listens on loopback only, unless open_to_all. public: boards that need no login, small cells suppressed. hosts: names the wall
     is asked for by (none: any, but loopback's own names on loopback). trusted_proxies: whose forwarding headers and user_header are
-    believed. operators: users of the proxy who may see all screens. key_file: the key of links (default: secrets/wall.key in the state folder)."""
+    believed. operators: users of the proxy who may take and silence alarms and see all screens. key_file: the key of links (default:
+    secrets/wall.key in the state folder)."""
 
     login: tuple[Literal["link", "proxy"], ...] = ()
     open_to_all: bool = False

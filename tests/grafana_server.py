@@ -142,15 +142,15 @@ def _boards(state: State, method: str, path: str, body: Json, who: str) -> tuple
 
 
 @contextmanager
-def running(state: State) -> Iterator[str]:
+def running(state: State, host: str = "127.0.0.1") -> Iterator[str]:
     """The server's address, while the block runs."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app(state), host="127.0.0.1", port=port, log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app(state), host=host, port=port, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     eventually(lambda: server.started)
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     finally:
         server.should_exit = True
         thread.join(10)

@@ -36,6 +36,7 @@ def fill(dsn: str, settings: Settings) -> None:
         connection.execute("select setseed(0.42)")
         for department, (kind, measures, size) in _FIGURES.items():
             _department(connection, department, kind, measures, size)
+            _work(connection, department, size)
         _codes(connection)
         _heard(connection)
 
@@ -66,6 +67,24 @@ def _department(connection: psycopg.Connection[tuple[object, ...]], department: 
     )
 
 
+def _work(connection: psycopg.Connection[tuple[object, ...]], department: str, size: int) -> None:
+    """The last day's batches, and what could not be read."""
+    connection.execute("delete from batch where department = %s", [department])
+    connection.execute("delete from quarantine where department = %s", [department])
+    connection.execute(
+        """insert into batch (department, events, first_time, last_time, committed_at, followed_at)
+        select %s, ceil(%s * (0.2 + random())), at - interval '3 seconds', at - (0.2 + 0.9 * random()) * interval '1 second', at,
+          at + (0.1 + 0.4 * random()) * interval '1 second'
+        from generate_series(now() - interval '1 day', now(), interval '20 seconds') as at""",
+        [department, size / 9],
+    )
+    connection.execute(
+        """insert into quarantine select gen_random_uuid(), %(name)s, %(name)s || '-feed', now() - random() * interval '5 hours', cause, '', '', 900
+        from (values ('contract', 19), ('json', 7), ('unsigned', 3)) as held(cause, n), generate_series(1, n)""",
+        {"name": department},
+    )
+
+
 def _codes(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     connection.execute("truncate einvoice_code_seconds_1m")
     connection.execute(
@@ -75,7 +94,7 @@ def _codes(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 
 
 def _heard(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    connection.execute("truncate heard, ledger")
+    connection.execute("truncate heard, ledger, followed")
     sources = [
         ("einvoice", "tax-feed"),
         ("telehealth", "telehealth"),
@@ -86,6 +105,11 @@ def _heard(connection: psycopg.Connection[tuple[object, ...]]) -> None:
         connection.execute(
             f"insert into heard select %s, %s, at, at - interval '1 second', at from (select clock_timestamp() - {late} as at) as moment".encode(),
             [department, source],
+        )
+        connection.execute(
+            """insert into followed select department, date_trunc('minute', known_at), known_at, known_at + interval '0.4 seconds' from heard
+            where department = %s order by known_at desc limit 1 on conflict do nothing""",
+            [department],
         )
         connection.execute(
             """insert into ledger select %s, %s, hour, n + n / 20 + n / 50 + n / 400, n, n / 20, n / 50, 0, n / 400

@@ -49,7 +49,7 @@ def main(
         for uid in [uid for uid in uids if only in uid]:
             for size in sizes.split(","):
                 width, height = SIZES[size]
-                page = found.new_page(viewport={"width": width, "height": height})
+                page = found.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
                 for theme in ("dark", "light"):
                     opened(page, f"{wall.url}/d/{uid}?theme={theme}")
                     page.screenshot(path=out / f"{uid}-{size}-{theme}.png", full_page=size == "phone")

@@ -78,6 +78,8 @@ async def _serve(chosen: Settings, listening: socket.socket, caught: list[int]) 
             routes=hooks,
             access=chosen.wall,
             key=wall_key(chosen),
+            duty_dsn=_duty_dsn(chosen),
+            tables=migrations.schema(chosen.space),
         )
         config = uvicorn.Config(
             build(wall),
@@ -91,6 +93,15 @@ async def _serve(chosen: Settings, listening: socket.socket, caught: list[int]) 
         _say_where(chosen, listening)
         if not caught:
             await _Server(config).serve(sockets=[listening])
+
+
+def _duty_dsn(chosen: Settings) -> str | None:
+    """None where the database was given without that login: alarms can then be looked at only."""
+    try:
+        return roles.duty_dsn(chosen)
+    except Misconfigured as error:
+        console.say(f"nobody can acknowledge alarms on this wall: {error.wrong}; {error.mend}")
+        return None
 
 
 @contextlib.asynccontextmanager

@@ -38,7 +38,7 @@ def link(
     board: Annotated[list[str] | None, typer.Option(help="A board it opens, may be given again (default: all).", metavar="UID")] = None,
     days: Annotated[float, typer.Option(help="How long it lets in.", min=0.01, max=400)] = 30.0,
     name: Annotated[str, typer.Option(help="For whom or which screen: stands in the log and in `ioc wall screens`.")] = "screen",
-    operator: Annotated[bool, typer.Option("--operator", help="May also see all screens.")] = False,
+    operator: Annotated[bool, typer.Option("--operator", help="On duty: may take and silence alarms, and see all screens.")] = False,
     many: Annotated[bool, typer.Option("--many", help="Works again and again: for screens that forget their cookies.")] = False,
     url: Annotated[str | None, typer.Option(help="Where people reach the wall (default: where it listens).")] = None,
     as_json: Json = False,

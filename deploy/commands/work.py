@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
+from aiokafka.errors import KafkaConnectionError
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from deploy import console
 from deploy.embedded import parts
 from sinks.apart import Apart, RulesApart
+from sinks.outbox import Deliverer
 from sinks.roles import ingest_dsn
 from sinks.timescale import Timescale
 from sinks.watch import Watcher
@@ -49,10 +51,13 @@ def work() -> None:
     console.say(f"working: {found.bootstrap} -> {found.database_kind}, space {chosen.space} (Ctrl-C ends it)")
     watcher = Watcher(ingest_dsn(chosen))
     watcher.start()
+    deliverer = Deliverer(ingest_dsn(chosen), chosen.space, chosen)
+    deliverer.start()
     try:
         asyncio.run(_run(build(chosen, found.bootstrap, store, figures, rules, topic_ids)))
     finally:
         watcher.stop()
+        deliverer.stop()
     store.close()
     figures.close()
     rules.close()
@@ -65,7 +70,10 @@ async def _run(app: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     app.finalize()
-    await app.start()
+    try:
+        await app.start()
+    except KafkaConnectionError as error:
+        raise Retry("Kafka is away", "start it again") from error
     crashed = asyncio.create_task(app.wait_until_stopped())
     waiting = asyncio.create_task(ended.wait())
     await asyncio.wait({crashed, waiting}, return_when=asyncio.FIRST_COMPLETED)

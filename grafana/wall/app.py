@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from grafana.wall import assets, library, login, touches
 from grafana.wall.access import Key
+from grafana.wall.duty import Duty
 from grafana.wall.explain import Explainer
 from grafana.wall.guard import Guard
 from grafana.wall.hub import Hub
@@ -33,7 +34,8 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class Wall:
     """What a wall is made of. province: the code of the one on the map. kafka: aiokafka's connection settings, None to live by polling.
-    routes: what else this server answers (webhooks). access: who may look. key: the file with the key of links and cookies."""
+    routes: what else this server answers (webhooks). access: who may look. key: the file with the key of links and cookies.
+    duty_dsn: the login that acknowledges and silences alarms, None where nobody can. tables: the schema it writes to."""
 
     reader_dsn: str
     schema: str = "board"
@@ -45,6 +47,8 @@ class Wall:
     routes: Sequence[BaseRoute] = field(default=())
     access: settings.Wall = field(default_factory=settings.Wall)
     key: Path = Path(".run/secrets/wall.key")
+    duty_dsn: str | None = None
+    tables: str = "live"
 
 
 def build(wall: Wall) -> Starlette:
@@ -60,11 +64,13 @@ def build(wall: Wall) -> Starlette:
     hub = Hub(boards, reader, version)
     looking_back = Past(boards, wall.reader_dsn, wall.schema, wall.schema_at)
     explainer = Explainer(wall.reader_dsn, wall.schema, boards)
+    duty = Duty(reader, wall.duty_dsn, wall.tables, hub.wake)
     app = Starlette(
         routes=[
             *Pages(boards, hub, reader, wall.province, looking_back, wall.access, key).routes(),
             Route("/api/explain", explainer.answer),
             *Screens(lambda: hub.waves, version).routes(),
+            *duty.routes(),
             *login.routes(key, "link" in wall.access.login),
             *wall.routes,
         ],

@@ -64,8 +64,8 @@ class Hub:
         self._one_wave = asyncio.Lock()
         self._one_opening = asyncio.Lock()
         self._departments: dict[str, Any] = {}
-        self._newest: int | None = None
-        self._lag_seconds: float | None = None
+        self._reached: dict[str, int] = {}
+        self._took_seconds: float | None = None
         self.database: bool | None = None
         self.kafka: bool | None = None
 
@@ -86,7 +86,7 @@ class Hub:
                 pass
             self._woken.clear()
             metrics.WALL_WAVES.labels(cause).inc()
-            await self.wave({viewer.view for viewer in self._viewers}, touched=cause == "touch")
+            await self.wave(self._watched())
             await asyncio.sleep(max(0.0, begun + AT_MOST_EVERY_SECONDS - time.monotonic()))
 
     async def beat(self) -> None:
@@ -94,14 +94,17 @@ class Hub:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hear(touched=False), BEAT_SECONDS)
-            self._tell({}, {viewer.view for viewer in self._viewers})
+                await asyncio.wait_for(self._hear(), BEAT_SECONDS)
+            self._tell({}, self._watched())
 
-    async def wave(self, views: set[View], touched: bool = False) -> None:
+    def _watched(self) -> set[View]:
+        return {viewer.view for viewer in self._viewers}
+
+    async def wave(self, views: set[View]) -> None:
         """Read what these views show and push what changed to their screens."""
         async with self._one_wave:
             with metrics.WALL_WAVE_SECONDS.time():
-                await self._hear(touched)
+                reached = await self._hear()
                 answers: dict[str, asyncio.Task[dict[str, Any]]] = {}
                 now = datetime.now(UTC)
                 pairs = [(view, panel) for view in views for panel in self._boards[view.uid].panels if self.database]
@@ -114,6 +117,8 @@ class Hub:
                     self._shown[view][panel] = changed[view][panel] = data
             for view in views & self._read_at.keys():  # one that was forgotten meanwhile stays so
                 self._read_at[view] = time.monotonic()
+            if views >= self._watched():
+                self._measure(reached)
             self._tell(changed, views)
 
     def _forget(self, kept: set[View]) -> None:
@@ -122,21 +127,37 @@ class Hub:
             del self._read_at[view]
             self._shown.pop(view, None)
 
-    async def _hear(self, touched: bool) -> None:
+    async def _hear(self) -> dict[str, int]:
+        """Ask how the sources are; how far each department's figures reach (arrival of their newest event), nothing when nobody knows."""
         try:
             self._departments = await state.heard(self._reader)
             self.database = True
         except Retry:
             self.database = False
-            return
-        newest = state.newest(self._departments)
-        if touched and newest is not None and newest != self._newest:
-            self._lag_seconds = max(0.0, time.time() - newest / 1000)
-        self._newest = newest
+            return {}
+        return {name: each["reached"] for name, each in self._departments.items() if each["reached"] is not None}
+
+    def _measure(self, reached: Mapping[str, int]) -> None:
+        """A wave whose panels were read after figures reached that far is on its way to every screen: how long its newest events took
+        to get there since they arrived. Each is measured once; those that were there before us, never."""
+        now = time.time() * 1000
+        took = [now - known for name, known in reached.items() if known > self._reached.get(name, known)]
+        if took:
+            self._took_seconds = max(0.0, max(took) / 1000)
+        self._reached.update(reached)
+
+    def _lag_seconds(self) -> float | None:
+        """From the arrival of an event to its figure on the glass: what the newest ones took, or more while older ones still wait."""
+        now = time.time()
+        waiting = [now - each["owed"]["since"] / 1000 for each in self._departments.values() if each["owed"]]
+        known = [seconds for seconds in (self._took_seconds, *waiting) if seconds is not None]
+        return round(max(known), 2) if known else None
 
     async def _panel(self, view: View, panel: int, now: datetime, answers: dict[str, asyncio.Task[dict[str, Any]]]) -> bytes | None:
         """The panel's data; None keeps what is shown, because the database is away and the screen says so."""
         board = self._boards[view.uid]
+        if view.public and panel in board.alarms:
+            return orjson.dumps({"frames": [], "withheld": True})
         start, end = view.over or (board.start, board.end)
         try:
             data = await self.answer(board.panels[panel], start, end, view.at or now, answers, dict(view.chosen))
@@ -177,7 +198,7 @@ class Hub:
             "version": self._version,
             "database": self.database,
             "kafka": self.kafka,
-            "lag_seconds": None if self._lag_seconds is None else round(self._lag_seconds, 2),
+            "lag_seconds": self._lag_seconds(),
             "departments": self._departments,
         }
 
@@ -220,7 +241,7 @@ class Hub:
 
     def _room(self, view: View) -> None:
         """Room for one more view: those that nobody looks at are forgotten, longest ago first. Raises Retry when every view has its screen."""
-        watched = {viewer.view for viewer in self._viewers}
+        watched = self._watched()
         idle = sorted((held for held in self._read_at if held not in watched), key=self._read_at.__getitem__)
         while view not in self._read_at and len(self._read_at) >= MOST_VIEWS:
             if not idle:

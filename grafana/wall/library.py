@@ -6,12 +6,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from grafana.wall import variables
+from grafana.wall import alarms, variables
 from grafana.wall.variables import Variable
+from streams.department import glasses
 from streams.errors import Misconfigured
 
 BOARDS = Path(__file__).parent.parent / "boards"
 SHOWN = ("stat", "gauge", "bargauge", "timeseries", "state-timeline", "table", "geomap", "text", "row", "alertlist")
+LIST = "alertlist"
+_AFTER_DEPARTMENTS = ("ioc-hospital", "ioc-commune", "ioc-quality", "ioc-operations", "ioc-daily")
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Target:
 @dataclass(frozen=True)
 class Board:
     """One board. panels: id -> its targets. public: the JSON for viewers. start, end: Grafana's time expressions.
-    variables, periods: what viewers may choose (periods None: nothing)."""
+    variables, periods: what viewers may choose (periods None: nothing). alarms: the panels that list alarms, which the public is not shown."""
 
     uid: str
     title: str
@@ -36,6 +39,7 @@ class Board:
     public: dict[str, Any]
     variables: tuple[Variable, ...] = ()
     periods: tuple[dict[str, str], ...] | None = None
+    alarms: frozenset[int] = frozenset()
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -61,12 +65,17 @@ class View:
 
 
 def load(directory: Path) -> dict[str, Board]:
-    """uid -> board of every JSON file. Raises Misconfigured for a file that is no board, or that has a panel the wall cannot draw."""
+    """uid -> board of every JSON file, as `rank` orders them. Raises Misconfigured for a file that is no board, or that has a panel the wall cannot draw."""
     boards = [_board(path) for path in sorted(directory.glob("*.json"))]
     if not boards:
         raise Misconfigured(f"there are no boards in {directory}", "run `ioc boards build`")
-    ordered = sorted(boards, key=lambda board: (not board.uid.endswith("overview"), board.uid))
-    return {board.uid: board for board in ordered}
+    return {board.uid: board for board in sorted(boards, key=lambda board: rank(board.uid))}
+
+
+def rank(uid: str) -> tuple[int, str]:
+    """Where a board stands in menus and rotations: the province, departments as on the glass, places, the data, the work, the report; others after them."""
+    known = ["ioc-overview", *(f"ioc-{glass.name}" for glass in glasses()), *_AFTER_DEPARTMENTS]
+    return known.index(uid) if uid in known else len(known), uid
 
 
 def _board(path: Path) -> Board:
@@ -81,10 +90,14 @@ def _board(path: Path) -> Board:
         raise Misconfigured(f"{path.name} has panels the wall cannot draw: {', '.join(unknown)}", f"use only {', '.join(SHOWN)}")
     if any(panel.get("panels") for panel in raw["panels"]):
         raise Misconfigured(f"{path.name} has panels hidden in a collapsed row", "open the row: a wall has nobody to click on it")
-    return Board(raw["uid"], raw["title"], times["from"], times["to"], panels, _public(raw), offered, variables.periods(raw))
+    listed = frozenset(panel["id"] for panel in raw["panels"] if panel["type"] == LIST)
+    return Board(raw["uid"], raw["title"], times["from"], times["to"], panels, _public(raw), offered, variables.periods(raw), listed)
 
 
 def _targets(panel: dict[str, Any]) -> tuple[Target, ...]:
+    """Its own queries; a list of alarms has none, since Grafana's shows Grafana's own, so the wall gives it some."""
+    if panel["type"] == LIST:
+        return Target("A", alarms.OPEN, "table"), Target("B", alarms.WATCHED, "table")
     return tuple(Target(t["refId"], t["rawSql"], t["format"]) for t in panel.get("targets", []))
 
 

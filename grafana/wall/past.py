@@ -10,7 +10,7 @@ import orjson
 from grafana.macros import LONGEST
 from grafana.wall import state
 from grafana.wall.hub import Hub
-from grafana.wall.library import Board, View
+from grafana.wall.library import Board, Target, View
 from grafana.wall.reader import Reader
 from streams.errors import IocError, Misconfigured, Retry
 from streams.event import VIETNAM
@@ -70,21 +70,26 @@ class Past:
             self._waiting -= 1
 
     async def _read(self, view: View) -> Shown:
-        assert view.at is not None  # noqa: S101  # the caller's part
+        at = view.at
+        assert at is not None  # noqa: S101  # the caller's part
         board = self._boards[view.uid]
         start, end = view.over or (board.start, board.end)
-        departments = await state.heard(self._reader, view.at)
-        told = {"now": round(view.at.timestamp() * 1000), "database": True, "kafka": None, "lag_seconds": None, "departments": departments}
-        panels: dict[int, bytes] = {}
-        for panel, targets in board.panels.items():
-            try:
-                panels[panel] = orjson.dumps(await self._hub.answer(targets, start, end, view.at, {}, dict(view.chosen), view.at))
-            except Retry:
-                raise
-            except IocError as error:
-                panels[panel] = orjson.dumps({"error": error.wrong})
-        shown = (orjson.dumps(told), panels)
-        if datetime.now(UTC) - view.at >= SETTLED:
+        departments = await state.heard(self._reader, at)
+        told = {"now": round(at.timestamp() * 1000), "database": True, "kafka": None, "lag_seconds": None, "departments": departments}
+        some = asyncio.Semaphore(AT_ONCE)
+
+        async def panel(targets: tuple[Target, ...]) -> bytes:
+            async with some:
+                try:
+                    return orjson.dumps(await self._hub.answer(targets, start, end, at, {}, dict(view.chosen), at))
+                except Retry:
+                    raise
+                except IocError as error:
+                    return orjson.dumps({"error": error.wrong})
+
+        read = await asyncio.gather(*map(panel, board.panels.values()))
+        shown = (orjson.dumps(told), dict(zip(board.panels, read, strict=True)))
+        if datetime.now(UTC) - at >= SETTLED:
             self._kept[view] = (time.monotonic(), shown)
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)

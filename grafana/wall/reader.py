@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -43,10 +44,10 @@ class Reader:
     async def close(self) -> None:
         await self._pool.close(timeout=2.0)
 
-    async def read(self, sql: str, at: datetime | None = None) -> dict[str, Any]:
+    async def read(self, sql: str, at: datetime | None = None, values: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """{"fields": [{"name", "type"}], "columns": [[..], ..]}; times in milliseconds since 1970, numbers as numbers, null where unknown.
 
-        at: a whole minute; the answer is what this SQL would have said then, by what was known (None: now).
+        at: a whole minute; the answer is what this SQL would have said then, by what was known (None: now). values: what %(name)s stands for.
 
         Raises Retry when the database is away or too slow, Misconfigured when the SQL is wrong or not allowed.
         """
@@ -55,7 +56,7 @@ class Reader:
             async with self._pool.connection() as connection, contextlib.nullcontext() if at is None else connection.transaction():
                 if at is not None:
                     await connection.execute(f"{self._past}; set local ioc.at = '{at.isoformat()}'".encode())
-                cursor = await connection.execute(sql.encode())
+                cursor = await connection.execute(sql.encode(), values)
                 rows = await cursor.fetchall()
                 described = cursor.description or []
         except PoolTimeout as error:

@@ -49,12 +49,12 @@ create table silence (
   until timestamptz not null, who text not null, why text not null, check (until > since));
 
 -- Messages on their way. key: the same however often it is made or sent, so that a receiver can tell a repeat. held: until quiet hours end;
--- part_of: the one message that then carries several.
+-- part_of: the one message that then carries several. tried_at: for the first time.
 create table outbox (
   id bigint generated always as identity primary key, key text not null unique, alarm bigint, channel text not null, word text not null,
   message jsonb not null, made_at timestamptz not null default clock_timestamp(), due_at timestamptz not null default clock_timestamp(),
   tries int not null default 0, state text not null default 'waiting' check (state in ('waiting', 'held', 'sent', 'muted', 'failed')),
-  part_of bigint, sent_at timestamptz, wrong text) with (fillfactor = 70);
+  part_of bigint, tried_at timestamptz, sent_at timestamptz, wrong text) with (fillfactor = 70);
 create index outbox_waiting on outbox (due_at, id) where state = 'waiting';
 create index outbox_owed on outbox (alarm, channel, id) where state in ('waiting', 'held');
 create index outbox_part on outbox (part_of) where part_of is not null;
@@ -92,13 +92,18 @@ create view {board}.incident as select id, department, nullif(unit, '') as unit,
 create view {board}.beat as select name, at from {space}.beat;
 
 create view {board_at}.rule as select * from {board}.rule where changed_at < {board_at}.now();
+-- The peak of what had not ended then is not known any more.
 create view {board_at}.firing as
-  select id, rule, version, unit, inhibited, since, case when until < {board_at}.now() then until end as until, peak, decided_at, alarm
+  select id, rule, version, unit, inhibited, since, case when until < {board_at}.now() then until end as until,
+    case when until < {board_at}.now() then peak end as peak, decided_at, alarm
   from {board}.firing where decided_at < {board_at}.now();
 create view {board_at}.alarm as
   select id, rule, version, severity, route, title, opened_at, case when closed_at < {board_at}.now() then closed_at end as closed_at,
     case when acknowledged_at < {board_at}.now() then acknowledged_at end as acknowledged_at,
     case when acknowledged_at < {board_at}.now() then acknowledged_by end as acknowledged_by,
-    case when acknowledged_at < {board_at}.now() then acknowledged_why end as acknowledged_why, escalated_at
+    case when acknowledged_at < {board_at}.now() then acknowledged_why end as acknowledged_why,
+    case when escalated_at < {board_at}.now() then escalated_at end as escalated_at
   from {board}.alarm where opened_at < {board_at}.now();
 create view {board_at}.silence as select * from {board}.silence where since < {board_at}.now();
+-- Only the last beat is kept: what beat later is taken to have beaten then.
+create view {board_at}.beat as select name, least(at, {board_at}.now()) as at from {board}.beat;

@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 
 from deploy import console
-from tests.bench import backtest, figures, identity, limits, ours, paint, peers, screens
+from tests.bench import backtest, figures, identity, limits, ours, paint, peers, rules, screens
 from tests.bench.figures import Figure, median, ratio
 from tests.bench.stage import Stage, stage
 
-PARTS = ("ours", "limits", "plain", "quix", "screens", "backtest")
+PARTS = ("ours", "limits", "plain", "quix", "screens", "rules", "backtest")
 PLAIN_ROWS = 200_000
 EACH_ROWS = 5_000
 TIMES_PLAIN, TIMES_QUIX, WORKER_MB = 5.0, 1.8, 300.0
@@ -66,6 +66,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
     each: list[peers.Run] = []
     quix: list[peers.Run] = []
     glass: list[screens.Run] = []
+    decided: list[rules.Run] = []
     there.peer_tables("limit")
     blocks = limits.ready(there) if "limits" in chosen else []
     python = peers.quix_python() if "quix" in chosen else None
@@ -90,6 +91,9 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
         if "screens" in chosen:
             glass.append(screens.run(there.settings))
             console.say(f"  {screens.SCREENS} screens, {glass[-1].cpu / glass[-1].seconds:.2f} s of CPU a second")
+        if "rules" in chosen:
+            decided.append(rules.run(there.settings))
+            console.say(f"  {rules.RULES} rules, {decided[-1].cpu:.2f} s of CPU a second")
     found = _of_ours(mine) if mine else []
     if copied:
         found.append(median("limit: COPY, temporary table, insert on conflict", "rows/s", copied))
@@ -97,7 +101,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
     found += (
         _of_peer("plain Faust agent, take(500)", plain) + _of_peer("plain Faust agent, per event", each) + _of_peer("Quix Streams", quix)
     )
-    return found + _ratios(found) + (screens.of(glass) if glass else [])
+    return found + _ratios(found) + (screens.of(glass) if glass else []) + (rules.of(decided) if decided else [])
 
 
 def _of_ours(runs: Sequence[ours.Run]) -> list[Figure]:

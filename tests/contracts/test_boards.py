@@ -88,6 +88,19 @@ def test_titles_and_uids_are_not_used_twice() -> None:
     assert len({board["title"] for board in BOARDS.values()}) == len({board["uid"] for board in BOARDS.values()}) == len(BOARDS)
 
 
+@pytest.mark.parametrize("uid", BOARDS)
+def test_no_two_panels_of_a_board_have_one_title(uid: str) -> None:
+    titles = [panel["title"] for panel in BOARDS[uid]["panels"]]
+    assert len(set(titles)) == len(titles)
+
+
+def test_boards_stand_in_the_order_they_are_read_in_and_strange_ones_after_them() -> None:
+    departments = [f"ioc-{glass.name}" for glass in glasses()]
+    order = ["ioc-overview", *departments, "ioc-hospital", "ioc-commune", "ioc-quality", "ioc-operations", "ioc-daily"]
+    assert list(library.load(library.BOARDS)) == order
+    assert sorted(["zoo", "a-board", *reversed(order)], key=library.rank) == [*order, "a-board", "zoo"]
+
+
 @pytest.mark.parametrize("panel", PANELS)
 def test_a_panel_asks_what_the_reader_can_answer(panel: dict[str, Any]) -> None:
     for target in panel.get("targets", []):

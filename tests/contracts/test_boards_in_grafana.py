@@ -51,6 +51,14 @@ def test_what_was_pushed_does_not_differ(state: State, found: Grafana) -> None:
     assert not {"ioc-hospital", "ioc-commune", "ioc-daily"} & set(shown), "nobody stands before a wall to choose"
 
 
+@pytest.mark.skipif("not Path('/proc/net/if_inet6').exists()", reason="this machine speaks no IPv6")
+def test_a_grafana_at_an_ipv6_address_is_reached(state: State) -> None:
+    with running(state, "::1") as url, Grafana(url, TOKEN) as found:
+        found.push(BOARDS, SOURCE, lambda step: None)
+        assert found.diff(BOARDS, SOURCE) == []
+        assert found.publish(next(board for board in BOARDS if board["uid"] == "ioc-overview")).startswith(f"{url}/public-dashboards/")
+
+
 def test_pushing_twice_changes_nothing(state: State, found: Grafana) -> None:
     before = {uid: held["dashboard"]["version"] for uid, held in state.boards.items()}
     found.push(BOARDS, SOURCE, lambda step: None)

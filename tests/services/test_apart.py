@@ -10,7 +10,7 @@ import pytest
 
 from sinks.apart import Apart
 from sinks.roles import ingest_dsn
-from streams.errors import Retry
+from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
 from tests.bench.measure import children
 from tests.eventually import eventually
@@ -64,3 +64,13 @@ def test_the_process_of_figures_ends_with_the_worker_however_that_ends() -> None
         [child] = _apart(worker.pid)
         worker.kill()
         eventually(lambda: not Path(f"/proc/{child}/cmdline").exists() or not Path(f"/proc/{child}/cmdline").read_bytes())
+
+
+def test_a_defect_is_told_in_the_log_and_not_between_the_answers(space: Space) -> None:
+    figures = Apart("figures", ingest_dsn(space.settings), space.settings)
+    try:
+        with pytest.raises(Misconfigured, match="no department"):
+            figures.catch_up("weather")
+        assert figures.catch_up("payment") is None
+    finally:
+        figures.close()

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ import pytest
 from deploy import filling
 from deploy.embedded import timescale
 from deploy.embedded.places import silent
-from grafana import build, timing
+from grafana import build, sql, timing
+from grafana.macros import expand, period
+from sinks import figures
 from sinks.migrations import board
 from sinks.roles import reader_dsn
-from streams.department import NAMES
+from streams.department import NAMES, department
+from streams.figures import Percentile
 from streams.settings import Settings
+from tests.services.space import Space
 
 EVENTS = 30_000
 
@@ -44,6 +49,12 @@ def test_every_query_of_every_board_works_for_the_reader(state: Path) -> None:
     assert (code, said["ok"], said["boards"], said["events"]) == (0, True, len(build.emitted()), EVENTS)
     assert said["panels"] <= said["queries"] + 5
     assert said["p95_ms"] == said["slowest"][0]["p95_ms"] > 0
+
+
+def test_every_query_works_as_of_a_moment_of_the_past(state: Path) -> None:
+    code, said = command(state, "--at", "-2d")
+    assert said["failures"] == []
+    assert (code, said["boards_ms"].keys()) == (0, {Path(name).stem for name in build.emitted()})
 
 
 def test_a_panel_over_the_bar_is_named(state: Path) -> None:
@@ -100,3 +111,26 @@ def test_the_ninety_days_are_made_once(state: Path) -> None:
                 assert found[0] == filling.DAYS
     assert timescale.pid_of((state / "boards").resolve()) is None, "ended, since it was started for this"
     assert Settings(state_dir=state).database.dsn is None
+
+
+@pytest.mark.parametrize(
+    "spread",
+    [{-1: 5}, {-1: 95, 0: 5}, {-1: 94, 0: 1, 7: 5}, {-1: 3, 2: 40, 31: 9}, {0: 1}],
+    ids=["zeros", "at its rank", "above", "mixed", "one"],
+)
+def test_a_board_shows_the_percentile_that_ioc_figures_says(space: Space, spread: dict[int, int]) -> None:
+    with space.connect() as connection, connection.cursor() as cursor:
+        rows = list(spread.items())
+        cursor.executemany(
+            "insert into einvoice_code_seconds_1m values (date_trunc('minute', now()), date_trunc('minute', now()), '', 'x', %s, %s)", rows
+        )
+        said = figures.figures(connection, space.name, "einvoice", "total", None, None)["rows"][0]
+    over = period("now-2h", "now", datetime.now(UTC))
+    with psycopg.connect(reader_dsn(space.settings), options=f"-c search_path={board(space.name)}") as connection:
+        for figure in department("einvoice").glass.figures:
+            if isinstance(figure.measured, Percentile):
+                whole = connection.execute(expand(sql.percentile_of_day(figure), over).encode()).fetchone()
+                assert whole is not None
+                assert round(float(whole[0]), 2) == said[figure.name], figure.name
+                hours = connection.execute(expand(sql.percentile_by_hour(figure), over).encode()).fetchall()
+                assert [round(float(value), 2) for _, value in hours] == [said[figure.name]], figure.name

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from sinks.evaluator import Evaluator
+from sinks.evaluator import Evaluator, lock
+from sinks.migrations import board
 from sinks.proof import verify
 from sinks.roles import ingest_dsn
 from sinks.round import MINUTE_US, Standing
@@ -156,7 +157,7 @@ def test_while_one_is_at_work_another_does_nothing(space: Space, evaluator: Eval
     stand(space, MISMATCH)
     mismatched(space, range(3), now_us())
     with psycopg.connect(ingest_dsn(space.settings)) as holding:
-        holding.execute("select pg_advisory_xact_lock(%s)", [evaluator._lock()])
+        holding.execute("select pg_advisory_xact_lock(%s)", [lock(space.name)])
         assert evaluator.evaluate() is None
         assert rang.words == []
     evaluator.evaluate()
@@ -189,6 +190,17 @@ def test_a_rule_is_held_while_one_that_inhibits_it_fires(space: Space, evaluator
     assert rang.words == [("payment-any", "fired", "38001")]
     assert space.rows("select rule, inhibited from firing order by 1") == [("payment-any", False), ("payment-mismatch", True)]
     assert space.rows("select rule, state from standing order by 1") == [("payment-any", "firing"), ("payment-mismatch", "inhibited")]
+
+
+def test_a_rule_that_cannot_be_decided_does_not_stop_the_others(space: Space, evaluator: Evaluator, rang: Rang) -> None:
+    stand(space, MISMATCH.replace("payment-mismatch", "a-broken-one").replace("sum: mismatched", "sum: failed"))
+    stand(space, MISMATCH)
+    mismatched(space, range(3), now_us())
+    with psycopg.connect(space.dsn, autocommit=True) as owner:
+        owner.execute(sql.SQL("alter view {}.payment_1m rename column failed to failed_no_more").format(sql.Identifier(board(space.name))))
+    assert evaluator.evaluate() is None
+    evaluator.evaluate()
+    assert rang.words == [("payment-mismatch", "fired", "38001")]
 
 
 def test_no_minute_is_owed_while_there_is_no_rule(space: Space) -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from connectors.intake import intake
 from deploy.embedded import parts
 from deploy.embedded.topics import create_topics
 from grafana.wall import state
+from grafana.wall.hub import BEAT_SECONDS, Hub
 from grafana.wall.reader import Reader
 from sinks.migrations import board
 from sinks.roles import reader_dsn
@@ -78,6 +79,7 @@ def test_what_connectors_say_of_their_sources_reaches_the_wall(space: Space) -> 
     space.take("payment", paid(1, source="list-a"), paid(2, source="list-b"), paid(3, source="bank-c"))
     space.take("asked", asked("list-a", 1), asked("list-a", 3), asked("list-b", 2), asked("list-b", 9, answered=False), b"nonsense")
     space.take("asked", asked("list-a", 2))
+    space.follow("payment")
     found = asyncio.run(_heard(space))["payment"]
     sources = {
         each["name"]: ((each["asked"] or 0) - NOW // 1000, each["failed"] and each["failed"] - NOW // 1000) for each in found["sources"]
@@ -86,6 +88,64 @@ def test_what_connectors_say_of_their_sources_reaches_the_wall(space: Space) -> 
     assert found["as_of"] == NOW // 1000 + 3000, "figures reach as far as a source said that there is nothing new"
     space.take("asked", asked("list-a", 7, news_us=NOW + 6_000_000))
     assert asyncio.run(_heard(space))["payment"]["as_of"] == NOW // 1000 + 2000, "but not while something it sent is still on its way"
+
+
+def test_the_lag_runs_from_the_arrival_of_an_event_to_its_figure_on_the_glass(space: Space) -> None:
+    asyncio.run(_lag(space))
+
+
+async def _lag(space: Space) -> None:
+    """Who commits and who follows is this test; waves and beats run as ever."""
+
+    def commit(number: int, seconds_ago: float) -> int:
+        known_us = round((time.time() - seconds_ago) * 1_000_000)
+        space.take("payment", paid(number, event_time_us=known_us, known_at_us=known_us, paid_at_us=known_us))
+        return round(known_us / 1000)
+
+    commit(1, 3600)
+    space.follow("payment")
+    reader = Reader(reader_dsn(space.settings), board(space.name))
+    hub = Hub({}, reader)
+    await reader.open()
+    running = [asyncio.create_task(hub.run()), asyncio.create_task(hub.beat())]
+
+    async def comes(condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        async with asyncio.timeout(60):
+            while not condition(said := hub.state()):
+                await asyncio.sleep(0.05)
+        return said
+
+    async def a_beat_and_a_wave() -> None:
+        waves = hub.waves
+        hub.wake()
+        await asyncio.sleep(BEAT_SECONDS + 1)  # nothing tells of a beat that changes nothing
+        await comes(lambda said: said["wave"] > waves)
+
+    try:
+        first = await comes(lambda said: "payment" in said["departments"] and said["departments"]["payment"]["sources"])
+        assert first["lag_seconds"] is None, "what was there before us is no news"
+        space.take("asked", Asked(source="bank", department="payment", at_us=round(time.time() * 1e6), every_seconds=2.0, answered=True))
+        await a_beat_and_a_wave()
+        assert hub.state()["lag_seconds"] is None, "nor is a source that says it has none"
+        known = commit(2, 300)
+        hub.wake()
+        waiting = await comes(lambda said: said["departments"]["payment"]["owed"])
+        assert waiting["departments"]["payment"]["as_of"] < known, "figures reach no further than what is in them"
+        await a_beat_and_a_wave()
+        assert 2 < hub.state()["lag_seconds"] < 290, "as long as it has been waiting since it was committed"
+        space.follow("payment")
+        hub.wake()
+        there = await comes(lambda said: said["departments"]["payment"]["reached"] == known and not said["departments"]["payment"]["owed"])
+        assert (await comes(lambda said: said["lag_seconds"] >= 300))["lag_seconds"] < 600
+        assert there["departments"]["payment"]["as_of"] >= known
+        lag = hub.state()["lag_seconds"]
+        await a_beat_and_a_wave()
+        assert hub.state()["lag_seconds"] == lag, "each event is measured once"
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await reader.close()
 
 
 async def _heard(space: Space) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from sinks import alarms
+from sinks import alarms, rulebook
 from sinks.migrations import schema
 from streams.rules.firing import Change, Span
 from tests.services.ringing import ringing
@@ -99,6 +99,16 @@ def test_what_was_found_late_is_told_together_and_once(space: Space) -> None:
     bell.after(5).round()
     assert bell.words() == ["missed"]
     assert bell.rows("select count(*) from alarm") == [(1,)]
+
+
+def test_what_was_found_late_is_no_part_of_an_alarm_that_was_told_as_over(space: Space) -> None:
+    bell = ringing(space)
+    bell.changed("fired", "38001")
+    bell.after(5).changed("cleared", "38001")
+    bell.after(1).changed("missed", "38002")
+    bell.after(6).round()
+    assert bell.words() == ["firing", "resolved", "missed"]
+    assert bell.rows("select count(*) from alarm") == [(2,)]
 
 
 def test_inhibited_spans_ring_nobody(space: Space) -> None:
@@ -200,6 +210,32 @@ def test_the_digest_comes_once_a_day_and_tells_of_yesterday(space: Space) -> Non
     (message,) = bell.rows("select message from outbox where word = 'digest'")[0]
     assert message["title"] == "Ngày 20/11/2026: 1 lần báo"
     assert "1 lần, 30 phút" in message["text"]
+
+
+def test_a_rule_that_is_switched_off_rings_nobody_and_one_that_is_gone_ends_its_alarm(space: Space) -> None:
+    bell = ringing(space, {"escalate_after_minutes": 15, "escalate_to": ["boss"]})
+    bell.changed("fired", "38001")
+    bell.rows("update rule set enabled = false returning name")
+    bell.after(60).round()
+    assert bell.words("boss") == []
+    bell.rows(
+        "insert into rule_change (who, what, rule, version, body) select 'a test', 'removed', name, version, body from rule returning id"
+    )
+    bell.rows("delete from rule returning name")
+    bell.round()
+    bell.after(1).round()
+    assert bell.words() == ["firing", "resolved"]
+    assert bell.rows("select count(*) from alarm where closed_at is null") == [(0,)]
+
+
+def test_what_was_ended_by_hand_is_told_by_the_next_round_with_its_reason(space: Space) -> None:
+    bell = ringing(space)
+    bell.changed("fired", "38001")
+    with closing(bell.connect()) as connection, connection.transaction():
+        rulebook.switch(connection, space.name, "payment-low", False, "Lan", "sai ngưỡng")
+    bell.round()
+    assert bell.words() == ["firing", "resolved"]
+    assert "đã được tắt hoặc gỡ" in bell.rows("select message ->> 'text' from outbox where word = 'resolved'")[0][0]
 
 
 def test_without_channels_alarms_are_kept_and_nothing_is_sent(space: Space) -> None:

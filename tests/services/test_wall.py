@@ -95,6 +95,12 @@ class House:
             source,
             seconds_ago,
         )
+        self.run("delete from followed where department = %s", department)
+        self.run(
+            "insert into followed select %s, date_trunc('minute', at), at, clock_timestamp() from (select clock_timestamp() - make_interval(secs => %s) as at) as moment",
+            department,
+            seconds_ago,
+        )
         self.run(
             "insert into ledger values (%s, %s, date_trunc('hour', now()), 10, 6, 1, 1, 1, 1) on conflict do nothing", department, source
         )

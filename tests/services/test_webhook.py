@@ -6,11 +6,14 @@ import hmac
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
@@ -28,7 +31,9 @@ from connectors import cursors, webhook
 from connectors.fuse import REJECTS_ALLOWED
 from connectors.pump import reset_fuse
 from deploy.embedded import kafka as embedded_kafka
+from deploy.embedded.parts import Parts
 from deploy.embedded.topics import create_topics
+from sinks.migrations import migrate
 from streams import pseudonym
 from streams.brokers import aiokafka_options, kafka_python_options
 from streams.errors import Misconfigured
@@ -256,6 +261,48 @@ def test_names_and_numbers_of_people_reach_no_topic(hooks: Hooks) -> None:
     for name in ("payment", "rejects", "cursors"):
         held = b"".join(record.value or b"" for record in records(hooks.bootstrap, topic(name, hooks.settings.space)))
         assert not any(canary.encode() in held for canary in CANARIES)
+
+
+def test_banks_need_no_login_where_the_wall_demands_one(settings: Settings, parts: Parts, tmp_path: Path) -> None:
+    space = f"hooks-{uuid.uuid4().hex[:8]}"
+    own = settings.model_copy(update={"space": space})
+    migrate(parts.dsn, own)
+    create_topics(own, parts.bootstrap)
+    (tmp_path / "ioc.toml").write_text(
+        f'''space = "{space}"
+state_dir = "{settings.state_dir}"
+[wall]
+login = ["link"]
+key_file = "{tmp_path / "wall.key"}"
+[[sources]]
+name = "bank-payos"
+department = "payment"
+connector = "webhook"
+format = "payos"
+credential = "env:BANK_SECRET"
+units = {{ "1234500038001" = "38001" }}
+'''
+    )
+    where = settings.state_dir / "web.json"
+    where.unlink(missing_ok=True)
+    program = [sys.executable, "-m", "deploy", "serve", "--port", "0"]
+    environment = {**os.environ, "IOC_CONFIG": str(tmp_path / "ioc.toml"), "BANK_SECRET": SECRET.decode()}
+    running = subprocess.Popen(program, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        eventually(where.exists, 60)
+        with httpx.Client(base_url=json.loads(where.read_text())["url"], timeout=30) as client:
+            assert client.get("/api/boards").status_code == 401
+            hook = Hooks(own, parts.bootstrap, client)
+            confirmed = hook.sent("payos", 1)
+            assert (confirmed.status_code, confirmed.json()["success"]) == (200, True)
+            hook.sent("payos", 2, b"somebody else's")
+            assert [event["status"] for event in hook.held("payment")] == ["paid"]
+            (reject,) = hook.held("rejects")
+            assert reject["cause"] == "signature"
+            assert client.get("/api/boards").status_code == 401, "a signature opens a hook and nothing else"
+    finally:
+        running.terminate()
+        running.wait(30)
 
 
 @pytest.mark.parametrize(("bank", "credential"), [("hdbank", None), ("tvan", "env:BANK_SECRET"), ("hdbank", "env:NOT_THERE")])

@@ -142,5 +142,5 @@ export function scale(largest, word) {
 
 /** A hospital's name as short as people write it: `BVĐK Bỉm Sơn`. */
 export function shortName(name) {
-  return name.replace(/^Bệnh viện Đa khoa\b/i, "BVĐK").replace(/^Bệnh viện\b/i, "BV");
+  return name.replace(/^Bệnh viện Đa khoa( huyện\b)?/i, "BVĐK").replace(/^BVĐK khu vực\b/i, "BVĐK KV").replace(/^Bệnh viện\b/i, "BV");
 }

@@ -32,10 +32,10 @@ function open(uid) {
   return frame;
 }
 
-/** Whether the frame came to show its first figures; a page that did not load has no document of ours. */
+/** Whether the frame came to show its first figures; a page that did not load has no document of ours, one that begins to load has an empty one. */
 async function drawn(frame) {
   for (const until = performance.now() + GIVE_UP_AFTER; performance.now() < until; await wait(LOOK_EVERY)) {
-    if (frame.contentDocument?.documentElement.dataset.ready === "yes") return true;
+    if (frame.contentDocument?.documentElement?.dataset.ready === "yes") return true;
   }
   return false;
 }
@@ -43,7 +43,7 @@ async function drawn(frame) {
 async function show(frame, before) {
   document.getElementById("opening")?.remove();
   frame.classList.add("shown");
-  document.title = frame.contentDocument.title;
+  document.title = frame.contentDocument?.title ?? "";
   if (!before) return;
   await wait(FADE);
   before.remove();

@@ -55,8 +55,8 @@ export class Live {
     setTimeout(() => this.open(), wait * (0.75 + Math.random() / 2));
   }
 
-  /** Call now and then: a connection that hangs without an error is opened anew. */
+  /** Call now and then: a connection that hangs without an error, opened or still opening, is opened anew. */
   check() {
-    if (this.#source?.readyState === EventSource.OPEN && performance.now() - this.#heard > SILENT_AFTER) this.open();
+    if (this.#source && this.#source.readyState !== EventSource.CLOSED && performance.now() - this.#heard > SILENT_AFTER) this.open();
   }
 }

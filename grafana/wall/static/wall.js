@@ -7,18 +7,19 @@ import { clock, date, moment, number, percent, weekday } from "./format.js";
 import { judge, last } from "./honest.js";
 import { keys, stop } from "./keys.js";
 import { Live } from "./live.js";
+import { alarms } from "./panels/alarms.js";
 import { gauge } from "./panels/gauge.js";
 import { ranking, table } from "./panels/lists.js";
 import { stat } from "./panels/stat.js";
 import { timeline } from "./panels/timeline.js";
 import { trend } from "./panels/trend.js";
-import { alarms, text } from "./panels/words.js";
+import { text } from "./panels/words.js";
 import { Bar, Past, momentOf } from "./past.js";
 import { pickers } from "./pickers.js";
 import { watch } from "./screen.js";
 
-const DRAW = { stat, gauge, bargauge: ranking, timeseries: trend, "state-timeline": timeline, table };
-const WITHOUT_DATA = { text, alertlist: alarms, row: () => undefined };
+const DRAW = { stat, gauge, bargauge: ranking, timeseries: trend, "state-timeline": timeline, table, alertlist: alarms };
+const WITHOUT_DATA = { text, row: () => undefined };
 const TALL = ["timeseries", "bargauge", "state-timeline", "geomap"];
 const ROWS_ON_ONE_SCREEN = 28;
 const wanted = new URLSearchParams(location.search);
@@ -58,7 +59,7 @@ function lift(panel) {
   const title = el("h2");
   title.id = `panel-${panel.id}`;
   const said = fill(panel.title ?? "") ?? panel.title;
-  const link = titleLink(panel) ?? (panel.type === "stat" ? leads(panel, "") : null);
+  const link = titleLink(panel) ?? (panel.type === "stat" ? leads(panel, "") : panel.type === "alertlist" ? { href: address("/alarms") } : null);
   const words = link ? el("a", "", said) : el("span", "", said);
   if (link) words.href = link.href;
   const unit = el("span", "scale");
@@ -190,7 +191,7 @@ async function menu() {
 async function load() {
   for (;;) {
     try {
-      const answer = await fetch(`/api/boards/${encodeURIComponent(uid)}?${question()}`);
+      const answer = await fetch(`/api/boards/${encodeURIComponent(uid)}?${question()}`, { signal: AbortSignal.timeout(10_000) });
       if (answer.ok) return await answer.json();
       if (answer.status === 400) return refuse();
     } catch {

@@ -89,7 +89,7 @@ function cut(box, inside, all) {
   let columns = 0;
   for (; wide() && lines[0].cells.length > 2; columns++) for (const line of lines) line.cells[line.cells.length - 2].remove();
   const high = () => box.scrollHeight > box.clientHeight + 1;
-  const more = el("td", "more", " ");
+  const more = el("td", "more", "\u00a0"); // as high as the words that come
   more.colSpan = lines[0].cells.length;
   if (columns || high()) inside.append(el("tr", "", more));
   while (inside.rows.length > 2 && high()) inside.rows[inside.rows.length - 2].remove();

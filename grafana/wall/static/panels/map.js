@@ -141,7 +141,7 @@ function callout(mark, place, { width }) {
 
 function key_(known, top, options, marks, blank) {
   const parts = [];
-  if (known.length) parts.push(el("span", "", words(0, options)), el("span", "ramp"), el("span", "", words(top, options)));
+  if (known.length) parts.push(el("span", "", "0"), el("span", "ramp"), el("span", "", words(top, options)));
   if (known.length && blank) parts.push(el("span", "blank", "chưa có số liệu"));
   for (const [look, mark] of new Map(marks.map((mark) => [mark.look, mark]))) {
     const said = ["watch", "alarm"].includes(look) ? words(mark.value, mark.options) : look === "unknown" ? "chưa có tin" : "bệnh viện";

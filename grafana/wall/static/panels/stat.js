@@ -53,8 +53,8 @@ function beside(panel, data, field, value, options, now) {
   return [el("span", over ? "watch" : "", `${over ? "▲ quá" : "trong"} ngưỡng ${number(limit)} ${figure(limit, options).word}`)];
 }
 
-/** A month's days that are over against the same days of last year, and the month against its plan, each where the board has fields for it;
- *  what is not known is a dash. */
+/** A month's days that are over against the same days of last year (a dash where that is not known), and where a year has a plan, what part
+ *  of it is reached. */
 function ofMonth(panel, data, value, options) {
   const { last_year: year, plan } = panel.options.ioc;
   const known = (name) => named(data, name)?.values.findLast((each) => each !== null) ?? null;
@@ -64,7 +64,8 @@ function ofMonth(panel, data, value, options) {
     const against = "so với cùng kỳ năm trước";
     said.push(...(now !== null && then > 0 ? change(panel, (100 * (now - then)) / then, against) : [el("b", "", UNKNOWN), el("span", "", against)]));
   }
-  if (plan) said.push(el("b", "", known(plan) > 0 ? percent((100 * value) / known(plan)) : UNKNOWN), el("span", "", "kế hoạch"));
+  const [reached, planned] = (plan ?? []).map(known);
+  if (planned > 0) said.push(el("b", "", percent((100 * (reached ?? 0)) / planned)), el("span", "", "kế hoạch năm"));
   if (said.length) return said;
   const days = fields(data).find((other) => other.times)?.values.filter((each) => each !== null) ?? [];
   return days.length ? [el("span", "", `bình quân ${words(value / days.length, { ...options, decimals: 0 })} mỗi ngày có tin`)] : [];
@@ -97,7 +98,7 @@ function change(panel, percents, against) {
 
 function several(body, panel, data, shown) {
   const grid = el("div", shown.length > 4 ? "several many" : shown.length < 3 ? "several few" : "several");
-  grid.style.gridTemplateColumns = `repeat(${shown.length > 6 ? 3 : shown.length > 2 ? 2 : 1}, minmax(0, 1fr))`;
+  grid.style.setProperty("--columns", shown.length === 4 ? 2 : Math.min(3, shown.length));
   const values = shown.map((field) => {
     const options = config(panel, field.name, field.ref);
     const value = reduce(field.values, panel.options.reduceOptions.calcs[0]);
@@ -118,7 +119,7 @@ function balance(panel, data) {
   if (!words) return [];
   const values = words.map((word) => named(data, word)?.values[0] ?? null);
   if (values[0] === null) return [el("p", "sum", "sổ cái hôm nay chưa có dòng nào")];
-  const [received, ...rest] = values.map((value, i) => `${words[i]} ${number(value)}`);
+  const [received, ...rest] = values.map((value, i) => `${words[i]} ${number(value)}`.replaceAll(" ", "\u00a0"));
   const sum = values.slice(1).reduce((total, value) => total + value, 0);
   return [el("p", "sum", `${received} ${sum === values[0] ? "=" : "≠"} ${rest.join(" + ")}`)];
 }

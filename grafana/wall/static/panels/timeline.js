@@ -4,6 +4,8 @@ import { el } from "../dom.js";
 import { EAST, dayMonth, minute, moment, words } from "../format.js";
 import { config, fields, hidden, lookOf, mapped } from "../frames.js";
 
+const NARROW = 400; // pixels, where half as many hours stand below
+
 export function timeline(body, panel, data, now) {
   const rows = fields(data).filter((field) => field.times && !hidden(config(panel, field.name, field.ref)));
   if (!rows.some((row) => row.values.some((value) => value !== null))) {
@@ -13,7 +15,7 @@ export function timeline(body, panel, data, now) {
   const { from, to } = reach(rows, data);
   const end = Math.min(now, to), scale = to - from;
   const at = (time) => `${(100 * (Math.min(Math.max(time, from), to) - from)) / scale}%`;
-  const list = el("ol", "states", ...rows.map((row) => line(row, panel, { at, end, now })), axis(from, to, at));
+  const list = el("ol", "states", ...rows.map((row) => line(row, panel, { at, end, now })), axis(from, to, at, body.clientWidth));
   body.replaceChildren(list, legend(rows, panel));
 }
 
@@ -59,17 +61,23 @@ function merged({ times, values }, end) {
   return found;
 }
 
-function axis(from, to, at) {
-  const days = (to - from) / 86_400_000, step = days > 2 ? 86_400_000 * Math.ceil(days / 8) : 10_800_000;
+function axis(from, to, at, width) {
+  const days = (to - from) / 86_400_000, narrow = width < NARROW ? 2 : 1;
+  const step = narrow * (days > 2 ? 86_400_000 * Math.ceil(days / 8) : 10_800_000);
   const marks = [];
   for (let time = Math.ceil((from + EAST) / step) * step - EAST; time <= to; time += step) {
-    const mark = el("span", time === to ? "end" : "", days > 2 ? dayMonth(time) : time === to ? "24h" : `${Number(minute(time).slice(0, 2))}h`);
+    const mark = el("span", time === to ? "end" : "", days > 2 ? dayMonth(time) : hour(time, to));
     mark.style.left = at(time);
     marks.push(mark);
   }
   const axis = el("li", "hours", el("span"), el("div", "track", ...marks));
   axis.setAttribute("aria-hidden", "true");
   return axis;
+}
+
+function hour(time, to) {
+  const said = Number(minute(time).slice(0, 2));
+  return said === 0 && time === to ? "24h" : `${said}h`;
 }
 
 function legend(rows, panel) {

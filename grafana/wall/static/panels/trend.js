@@ -2,7 +2,7 @@
 
 import uPlot from "/vendor/uplot.js";
 import { el, variable } from "../dom.js";
-import { ZONE, dayMonth, minute, moment, number, scale, unitWord, words } from "../format.js";
+import { EAST, ZONE, dayMonth, minute, moment, number, scale, unitWord, words } from "../format.js";
 import { ceiling, config, fields, hidden, look, settled } from "../frames.js";
 
 const made = new WeakMap();
@@ -23,7 +23,8 @@ export function trend(body, panel, data, now) {
   const chart = made.get(body);
   const key = [body.clientWidth, body.clientHeight, document.documentElement.dataset.theme, unit.by, shown.map((f) => f.name)].join("|");
   const bars = config(panel, shown[0].name).custom.drawStyle === "bars";
-  const within = shown[0].times[0] >= data.from && shown[0].times.at(-1) <= data.to;
+  const [first, second = first] = shown[0].times; // a slot may begin a little before the range does
+  const within = first > data.from - Math.max(1, second - first) && shown[0].times.at(-1) <= data.to;
   const range = bars || !within ? null : [data.from / 1000, (data.to + 1) / 1000];
   if (chart?.key === key) {
     chart.range.value = range;
@@ -114,12 +115,13 @@ function small(values, unit) {
   return values.length > 1 && (values[1] - values[0]) / unit.by < 1 ? 1 : 0;
 }
 
-/** Every three hours over a day, whole days over more; uPlot's own choice where there is no range. */
+/** Every hour over some hours, every three over a day, whole days over more: round times of Viet Nam. */
 function hours(range) {
   return (plot, _, low, high) => {
     const days = Math.round((high - low) / 86_400);
-    const step = !range.value || days > 2 ? 86_400 * Math.max(1, Math.ceil(days / 10)) : 10_800 * Math.max(1, days);
-    return Array.from({ length: Math.floor((high - low + 1) / step) + 1 }, (_, i) => low + i * step);
+    const step = !range.value || days > 2 ? 86_400 * Math.max(1, Math.ceil(days / 10)) : days ? 10_800 * days : 3_600;
+    const east = EAST / 1000, first = Math.ceil((low + east) / step) * step - east;
+    return Array.from({ length: Math.max(0, Math.floor((high - first + 1) / step) + 1) }, (_, i) => first + i * step);
   };
 }
 

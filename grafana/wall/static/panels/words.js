@@ -1,4 +1,4 @@
-// Words on the wall: text panels with a little Markdown, and the list of alarms.
+// Words on the wall: text panels with a little Markdown.
 
 import { el } from "../dom.js";
 import { fill } from "../address.js";
@@ -24,9 +24,4 @@ export function text(body, panel) {
 
 function inline(line) {
   return line.split(/\*\*(.+?)\*\*/).map((part, i) => (i % 2 ? el("b", "", part) : part.replace(/[_`]/g, "")));
-}
-
-/** There are no rules yet, so nobody watches: an empty list must not read as "all is well". */
-export function alarms(body) {
-  body.replaceChildren(el("div", "empty", el("b", "", "Chưa có quy tắc cảnh báo nào"), el("span", "", "Danh sách trống không có nghĩa là mọi việc đều ổn.")));
 }
