@@ -140,7 +140,7 @@ def _grants(space: str) -> Step:
         sql.SQL(
             "grant select (id, closed_at, acknowledged_at), update (acknowledged_at, acknowledged_by, acknowledged_why) on {}.alarm to {}"
         ).format(live, duty),
-        sql.SQL("grant insert (rule, unit, until, who, why) on {}.silence to {}").format(live, duty),
+        sql.SQL("grant select (id), insert (rule, unit, until, who, why) on {}.silence to {}").format(live, duty),
     ]
     known = "\n".join(name for name, _, _ in [*_files(space), *_derived(space)])
     return f"grants_{space}", _hash(known), partial(_run, statements)

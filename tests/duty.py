@@ -64,6 +64,14 @@ class Desk:
         )
         return name
 
+    def signs(self) -> None:
+        """Every source spoke in every minute of nine days."""
+        self.run("truncate heard_1m")
+        self.run(
+            "insert into heard_1m select department, source, minute, minute + interval '30 seconds', minute, minute from heard, "
+            "generate_series(date_trunc('minute', now()) - interval '9 days', now() + interval '1 hour', interval '1 minute') as minute"
+        )
+
     def alarm(
         self, rule: str, title: str, *units: str, severity: str = "critical", minutes_ago: int = 20, peak: float | None = 12.5
     ) -> int:
@@ -112,7 +120,7 @@ def door(chosen: Settings, folder: Path, **rules: Any) -> Iterator[Door]:
             access=house_settings.Wall(**rules),
             key=folder / "secrets" / "wall.key",
             duty_dsn=roles.duty_dsn(chosen),
-            tables=migrations.schema(chosen.space),
+            space=chosen.space,
         )
     )
     made.start()

@@ -79,7 +79,7 @@ async def _serve(chosen: Settings, listening: socket.socket, caught: list[int]) 
             access=chosen.wall,
             key=wall_key(chosen),
             duty_dsn=_duty_dsn(chosen),
-            tables=migrations.schema(chosen.space),
+            space=chosen.space,
         )
         config = uvicorn.Config(
             build(wall),

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from grafana.wall import assets, library, login, touches
 from grafana.wall.access import Key
+from grafana.wall.builder import Builder
 from grafana.wall.duty import Duty
 from grafana.wall.explain import Explainer
 from grafana.wall.guard import Guard
@@ -25,6 +26,7 @@ from grafana.wall.pages import Pages, json
 from grafana.wall.past import Past
 from grafana.wall.reader import Reader
 from grafana.wall.screens import Screens
+from sinks.migrations import schema
 from streams import settings
 from streams.errors import IocError, Misconfigured, Retry
 
@@ -35,7 +37,7 @@ log = structlog.get_logger()
 class Wall:
     """What a wall is made of. province: the code of the one on the map. kafka: aiokafka's connection settings, None to live by polling.
     routes: what else this server answers (webhooks). access: who may look. key: the file with the key of links and cookies.
-    duty_dsn: the login that acknowledges and silences alarms, None where nobody can. tables: the schema it writes to."""
+    duty_dsn: the login that acknowledges and silences alarms, None where nobody can. space: whose figures."""
 
     reader_dsn: str
     schema: str = "board"
@@ -48,7 +50,7 @@ class Wall:
     access: settings.Wall = field(default_factory=settings.Wall)
     key: Path = Path(".run/secrets/wall.key")
     duty_dsn: str | None = None
-    tables: str = "live"
+    space: str = "live"
 
 
 def build(wall: Wall) -> Starlette:
@@ -64,13 +66,14 @@ def build(wall: Wall) -> Starlette:
     hub = Hub(boards, reader, version)
     looking_back = Past(boards, wall.reader_dsn, wall.schema, wall.schema_at)
     explainer = Explainer(wall.reader_dsn, wall.schema, boards)
-    duty = Duty(reader, wall.duty_dsn, wall.tables, hub.wake)
+    duty = Duty(reader, wall.duty_dsn, schema(wall.space), hub.wake)
     app = Starlette(
         routes=[
             *Pages(boards, hub, reader, wall.province, looking_back, wall.access, key).routes(),
             Route("/api/explain", explainer.answer),
             *Screens(lambda: hub.waves, version).routes(),
             *duty.routes(),
+            *Builder(wall.reader_dsn, wall.space, boards).routes(),
             *login.routes(key, "link" in wall.access.login),
             *wall.routes,
         ],

@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 import psycopg
 import structlog
-from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -19,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from grafana.wall import assets, guard, login
 from grafana.wall.alarms import OPEN, UNITS, WATCHED
 from grafana.wall.reader import Reader
+from sinks import alarms
 from streams.errors import Misconfigured, Retry
 from streams.rules import reading
 from streams.rules.rule import Rule
@@ -61,8 +61,9 @@ class Duty:
     """Pages and answers under /alarms. dsn: of the role that may write, None where nobody can. tables: its schema. changed: called after each write."""
 
     def __init__(self, reader: Reader, dsn: str | None, tables: str, changed: Callable[[], None]) -> None:
-        self._reader, self._tables, self._changed = reader, tables, changed
-        self._dsn = make_conninfo(dsn, connect_timeout="3", application_name="ioc-duty") if dsn else None
+        self._reader, self._changed = reader, changed
+        options = f"-c search_path={tables}"
+        self._dsn = make_conninfo(dsn, options=options, connect_timeout="3", application_name="ioc-duty") if dsn else None
         self._one = asyncio.Semaphore(4)
 
     def routes(self) -> list[BaseRoute]:
@@ -131,7 +132,7 @@ class Duty:
         if isinstance(asked, Response):
             return asked
         alarm, who = request.path_params["alarm"], guard.who(request).name
-        taken = await self._write(lambda connection: acknowledge(connection, self._tables, min(alarm, 2**62), who, asked.why))
+        taken = await self._write(lambda connection: alarms.acknowledge(connection, min(alarm, 2**62), who, asked.why))
         log.info("an alarm was acknowledged" if taken else "an alarm was acknowledged too late", alarm=alarm, who=who)
         return _json({"ok": bool(taken)}, 200 if taken else 409)
 
@@ -141,7 +142,7 @@ class Duty:
         if isinstance(asked, Response):
             return asked
         until, who = datetime.now(UTC) + timedelta(hours=asked.hours), guard.who(request).name
-        await self._write(lambda connection: silence(connection, self._tables, asked.rule, asked.unit, until, who, asked.why))
+        await self._write(lambda connection: alarms.silence(connection, asked.rule, asked.unit, until, who, asked.why))
         log.info("a rule was silenced", rule=asked.rule, unit=asked.unit, until=until.isoformat(), who=who)
         return _json({"ok": True, "until": round(until.timestamp() * 1000)})
 
@@ -168,21 +169,6 @@ class Duty:
             raise Misconfigured(f"this cannot be written: {error.diag.message_primary}", "run `ioc up`, which grants it") from error
         self._changed()
         return done
-
-
-def acknowledge(connection: psycopg.Connection[Any], tables: str, alarm: int, who: str, why: str) -> int:
-    """1 when the alarm was open and nobody had taken it, else 0."""
-    text = sql.SQL(
-        "update {} set acknowledged_at = clock_timestamp(), acknowledged_by = %s, acknowledged_why = %s "
-        "where id = %s and closed_at is null and acknowledged_at is null"
-    )
-    return connection.execute(text.format(sql.Identifier(tables, "alarm")), [who, why, alarm]).rowcount
-
-
-def silence(connection: psycopg.Connection[Any], tables: str, rule: str, unit: str | None, until: datetime, who: str, why: str) -> int:
-    """From now on, for the rule or one group of it."""
-    text = sql.SQL("insert into {} (rule, unit, until, who, why) values (%s, %s, %s, %s, %s)")
-    return connection.execute(text.format(sql.Identifier(tables, "silence")), [rule, unit, until, who, why]).rowcount
 
 
 @lru_cache(2000)

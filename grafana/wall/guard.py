@@ -18,6 +18,7 @@ from streams.settings import Wall
 URL_LIMIT_BYTES = 2048
 BODY_LIMIT_BYTES = 4096
 STATIC_COST = 0.1
+PREVIEW, PREVIEW_COST, PREVIEW_LIMIT_BYTES = "/api/rules/preview", 5.0, 16_384
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; connect-src 'self'; frame-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
@@ -134,13 +135,13 @@ class Guard:
         """What is wrong with the request whoever sends it."""
         if len(scope.get("raw_path") or b"") + len(it.query) > URL_LIMIT_BYTES:
             return No(414, "url", "the address is too long")
-        cost = STATIC_COST if it.path.startswith(_FILES) else 1.0
+        cost = STATIC_COST if it.path.startswith(_FILES) else PREVIEW_COST if it.path == PREVIEW else 1.0
         if not self._buckets.take(it.address, cost, time.monotonic()):
             return No(429, "requests", "too many requests from this address")
         if not self._knows_host(it):
             return No(421, "host", "this server is not known by that name: add it to wall.hosts")
         length = it.headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > BODY_LIMIT_BYTES:
+        if not length.isdigit() or int(length) > (PREVIEW_LIMIT_BYTES if it.path == PREVIEW else BODY_LIMIT_BYTES):
             return No(413, "body", "the body is too large")
         if it.method not in ("GET", "HEAD") and not _same_origin(it):
             return No(403, "origin", "only the wall's own pages may send this")

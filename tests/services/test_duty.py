@@ -42,7 +42,7 @@ def alarm(desk: Desk) -> int:
     """One that is open, for two hospitals."""
     number = desk.alarm(desk.rule(), "Thanh toán lỗi nhiều", "38001", "38002")
     desk.run(
-        "insert into outbox (key, alarm, channel, word, message, state, tries) values (%s, %s, 'mail', 'fired', '{}', 'sent', 1)",
+        "insert into outbox (key, alarm, channel, word, message, state, tries) values (%s, %s, 'mail', 'firing', '{}', 'sent', 1)",
         str(number),
         number,
     )

@@ -10,8 +10,8 @@ const EVERY = 5000, DAY = 86_400_000;
 const number = location.pathname.split("/")[2] ?? "";
 const main = document.getElementById("main");
 const HOURS = [[0.5, "30 phút"], [2, "2 giờ"], [8, "8 giờ"], [24, "1 ngày"], [168, "7 ngày"]];
-const WORDS = { fired: "báo động", more: "thêm nơi", cleared: "đã hết", resolved: "đã hết", withdrawn: "rút lại", missed: "phát hiện muộn", again: "lại báo động", escalated: "báo cấp trên", digest: "tổng hợp ngày" };
-const STATES = { waiting: "đang chờ gửi", sent: "đã gửi", muted: "không gửi", failed: "không gửi được" };
+const WORDS = { firing: "báo động", more: "thêm nơi", resolved: "đã hết", withdrawn: "rút lại", missed: "phát hiện muộn", again: "lại báo động", corrected: "đính chính", escalated: "báo cấp trên" };
+const STATES = { waiting: "đang chờ gửi", held: "đợi hết giờ yên lặng", sent: "đã gửi", muted: "không gửi", failed: "không gửi được" };
 let drawn = "";
 
 begin();
