@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from grafana.lint import Finding
+from grafana.wall.library import BOARDS
 
 FOLDER = Path(__file__).parent / "provisioning"
 KINDS = ("webhook", "email", "telegram", "slack", "teams", "sns", "pagerduty", "opsgenie", "prometheus-alertmanager", "googlechat", "mqtt")
@@ -16,6 +17,7 @@ _NEEDED = {"webhook": "url", "email": "addresses", "telegram": "bottoken", "slac
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _DURATION = re.compile(r"(\d+(ms|[smhdwy]))+|0")
 _NO_DATA = ("NoData", "OK", "Alerting", "KeepLast")
+_EVALUATORS = ("gt", "lt", "eq", "ne", "gte", "lte", "within_range", "outside_range", "within_range_included", "outside_range_included")
 _ERROR = ("Error", "OK", "Alerting", "KeepLast")
 _KEYS = {
     "file": "apiVersion groups deleteRules contactPoints deleteContactPoints policies resetPolicies muteTimes deleteMuteTimes templates deleteTemplates",
@@ -211,6 +213,9 @@ def _rule(rule: Mapping[str, Any], sources: set[str]) -> Found:
         yield "reference", f"{name}: the condition {rule['condition']} is no refId"
     for query in data:
         yield from _query(name, query, refs, sources)
+    yield from _panel(name, rule.get("annotations") or {})
+    if re.search(r"\$", str(rule.get("title"))):
+        yield "dollars", f"{name}: the title has a $, which is read from the environment and vanishes"
     told = {**(rule.get("labels") or {}), **(rule.get("annotations") or {})}
     for said in re.findall(r"\$+values\.(\w+)", " ".join(map(str, told.values()))):
         if said not in refs:
@@ -223,12 +228,46 @@ def _rule(rule: Mapping[str, Any], sources: set[str]) -> Found:
             yield "dollars", f"{name}: the annotation {key} has $$, which stays as it is; write a single $"
 
 
+def _panel(name: str, annotations: Mapping[str, Any]) -> Found:
+    board, panel = annotations.get("__dashboardUid__"), annotations.get("__panelId__")
+    if (board is None) != (panel is None) or (panel is not None and not (isinstance(panel, str) and panel.isdigit())):
+        yield "panel", f"{name}: __dashboardUid__ and __panelId__ go together, the panel as quoted digits; else there is no link"
+    elif board is not None and not (BOARDS / f"{board}.json").exists():
+        yield "panel", f"{name}: there is no board {board}"
+
+
+def _threshold(name: str, model: Mapping[str, Any]) -> Found:
+    conditions = model.get("conditions") or []
+    if len(conditions) != 1:
+        yield "threshold", f"{name}: a threshold has one condition"
+    for condition in conditions:
+        evaluator, back = condition.get("evaluator") or {}, condition.get("unloadEvaluator")
+        for each in (evaluator, *([back] if back else [])):
+            numbers = each.get("params") or []
+            if (
+                each.get("type") not in _EVALUATORS
+                or not numbers
+                or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers)
+            ):
+                yield "threshold", f"{name}: {each.get('type')} {numbers} is no threshold"
+                return
+        if back and ((evaluator["type"], back["type"]) not in (("gt", "lt"), ("lt", "gt")) or _beyond(evaluator, back)):
+            yield "threshold", f"{name}: it would recover where it fires"
+
+
+def _beyond(evaluator: Mapping[str, Any], back: Mapping[str, Any]) -> bool:
+    low, high = (back, evaluator) if evaluator["type"] == "gt" else (evaluator, back)
+    return bool(low["params"][0] > high["params"][0] + abs(high["params"][0]) * 1e-9)
+
+
 def _query(name: str, query: Mapping[str, Any], refs: list[str], sources: set[str]) -> Found:
     yield from _keys(name, "query", query)
     model = query.get("model") or {}
     if str(query.get("datasourceUid")) not in sources:
         yield "source", f"{name}: there is no datasource {query.get('datasourceUid')}"
     if query.get("datasourceUid") == "__expr__":
+        if model.get("type") == "threshold":
+            yield from _threshold(name, model)
         said = [] if model.get("type") == "math" else [str(model.get("expression"))]
         said += re.findall(r"\$\{?(\w+)\}?", str(model.get("expression"))) if model.get("type") == "math" else []
         yield from (("reference", f"{name}: the expression names {each}, which is no refId") for each in said if each not in refs)

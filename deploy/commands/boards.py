@@ -11,6 +11,7 @@ from deploy.commands import boards_grafana
 from deploy.commands.boards_grafana import Directory, read
 from deploy.console import Json
 from streams import settings
+from streams.rules import reading
 
 boards = typer.Typer(help="Boards as code: built from the declared figures, emitted as Grafana JSON.", no_args_is_help=True)
 
@@ -28,18 +29,21 @@ def register(app: typer.Typer) -> None:
 @boards.command("build")
 def build_boards(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 when the files are not what the code builds.")] = False,
+    rules: Annotated[
+        Path | None, typer.Option(help="The rules that become Grafana's (default: those that come with the house).", metavar="DIR")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write grafana/boards/*.json."""
-    from grafana import build  # half a second that no other command should wait for
+    """Write grafana/boards/*.json, and the rules as Grafana's own (provisioning/alerting/rules.yaml)."""
+    from grafana import alerting, build  # half a second that no other command should wait for
 
-    differing = build.differing()
+    compiled = alerting.read(rules or reading.READY)
+    differing = [*build.differing(), *([alerting.FILE.name] if alerting.differs(compiled) else [])]
     if check and differing:
-        raise console.No(
-            f"these boards are not what the code builds: {', '.join(differing)}", "run `ioc boards build` and commit the files"
-        )
+        raise console.No(f"these files are not what the code builds: {', '.join(differing)}", "run `ioc boards build` and commit the files")
     if not check:
         build.write()
+        alerting.write(compiled)
     names = sorted(build.emitted())
     console.result(
         {"ok": True, "boards": names, "changed": [] if check else differing},
