@@ -1,7 +1,7 @@
 """Ninety days of figures as that many events would leave them, made by SQL in a database of their own: what `ioc boards test` measures on."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from deploy.embedded import timescale
 from deploy.embedded.places import Say, locked
 from sinks import migrations, units
 from sinks.derive import add_slots
-from streams.department import NAMES, Department, departments
+from streams.department import NAMES, Department, department, departments
 from streams.event import VIETNAM
 from streams.figures import Held, Sum
 from streams.settings import Settings
@@ -53,16 +53,19 @@ def database(state_dir: Path, say: Say) -> Iterator[tuple[str, Settings]]:
             timescale.stop(home)
 
 
-def steps() -> int:
+def steps(names: Sequence[str] = NAMES) -> int:
     """How often `fill` tells that a step is done."""
-    return DAYS * len(departments())
+    return DAYS * len(names)
 
 
-def fill(dsn: str, settings: Settings, events: int, told: Tell, now: datetime | None = None) -> bool:
-    """Leave what about `events` events of the last ninety days would have left. False when the same was there already."""
+def fill(dsn: str, settings: Settings, events: int, told: Tell, now: datetime | None = None, names: Sequence[str] = NAMES) -> bool:
+    """Leave what about `events` events of the last ninety days would have left. False when the same was there already.
+
+    names: only these departments', each as if the others' were there.
+    """
     now = now or datetime.now(UTC)
     today = now.astimezone(VIETNAM).date()
-    mark = f"{events} events up to {today}, form {FORM}: {', '.join(NAMES)}"
+    mark = f"{events} events up to {today}, form {FORM}: {', '.join(names)}"
     with psycopg.connect(dsn, autocommit=True) as connection:
         space = migrations.schema(settings.space)
         connection.execute(sql.SQL("set search_path = {}, public").format(sql.Identifier(space)))
@@ -73,8 +76,8 @@ def fill(dsn: str, settings: Settings, events: int, told: Tell, now: datetime | 
         connection.execute(sql.SQL("comment on schema {} is null").format(sql.Identifier(space)))
         _empty(connection)
         units.load(connection, settings.space, [*units.communes(), *units.hospitals()])
-        with ThreadPoolExecutor(len(NAMES)) as pool:
-            each = [pool.submit(_department, dsn, space, department, events, today, told) for department in departments()]
+        with ThreadPoolExecutor(len(names)) as pool:
+            each = [pool.submit(_department, dsn, space, department(name), events, today, told) for name in names]
         for done in each:
             done.result()
         connection.execute("vacuum analyze")

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
-from typing import Any, LiteralString
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg.errors import LockNotAvailable
@@ -13,11 +13,13 @@ from psycopg.rows import dict_row
 
 from sinks import posting
 from streams.rules.alarms import Alarm, Member, Telling, quiet_until, tell
-from streams.rules.firing import Change
 from streams.rules.message import About, compose
 from streams.rules.reading import read
 from streams.rules.rule import Rule
 from streams.settings import Settings
+
+if TYPE_CHECKING:  # it brings numpy, and the deliverer lives in the worker, which has no use for that much memory
+    from streams.rules.firing import Change
 
 Connection = psycopg.Connection[Any]
 """Its search_path begins with the schema of the space."""
@@ -33,6 +35,7 @@ select u.unit from unnest(%(units)s::text[]) as u(unit) where exists (select fro
 _DUE = """
 select id from alarm a where told is null or (closed_at is null and (
   told <> 'firing' or not exists (select from rule where name = a.rule)
+  or not exists (select from firing f where f.alarm = a.id and f.until is null and f.withdrawn_at is null)
   or exists (select from firing f where f.alarm = a.id and f.until is null and f.withdrawn_at is null and f.told is null)
   or (acknowledged_at is null and escalated_at is null and opened_at <= %s)))
 union select alarm from firing where withdrawn_at is not null and told = 'fired' order by 1"""
@@ -59,7 +62,7 @@ class _Kept:
 
 
 def ring(
-    connection: Connection, space: str, settings: Settings, rule: Rule, version: int, changes: Sequence[Change], now: datetime
+    connection: Connection, space: str, settings: Settings, rule: Rule, version: int, changes: Sequence["Change"], now: datetime
 ) -> None:
     """Take what became of a rule's firings in one evaluation to people: alarms are opened and closed, messages put into the outbox.
 
@@ -136,7 +139,7 @@ def _look_again(connection: Connection, space: str, settings: Settings, number: 
 
 
 def _attach(
-    connection: Connection, settings: Settings, rule: Rule, version: int, changes: Sequence[Change], now: datetime
+    connection: Connection, settings: Settings, rule: Rule, version: int, changes: Sequence["Change"], now: datetime
 ) -> Iterable[int]:
     """Give every firing that has none its alarm; the alarms that were touched."""
     if any(change.id is None for change in changes):
@@ -224,7 +227,9 @@ def _send(
     now: datetime, held: frozenset[str] = frozenset(),
 ) -> None:  # fmt: skip
     """Put a telling into the outbox, once for each channel of the alarm's route."""
-    about = About(space, kept.id, kept.alarm.opened_at, kept.said, rule, _names(connection, known, now), settings.alerts.wall_url, held)
+    off = connection.execute("select 1 from rule where name = %s and enabled", [kept.rule]).fetchone() is None
+    names = _names(connection, known, now)
+    about = About(space, kept.id, kept.alarm.opened_at, kept.said, rule, names, settings.alerts.wall_url, held, off)
     message = compose(about, telling, known, now)
     route = posting.route_of(settings, space, kept.route)
     until = None if route is None or kept.severity == "critical" else quiet_until(route.quiet_hours, now)

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable
 from graphlib import TopologicalSorter
+from typing import TypeVar
 
 import structlog
 
@@ -17,6 +18,8 @@ from streams.rules.measure import DAY
 from streams.rules.rule import Rule
 
 log = structlog.get_logger("rules")
+
+T = TypeVar("T")
 
 NEAR, LATE_EVERY_SECONDS, OLDEST = 120, 15, 35 * DAY
 """Minutes that changed within the last NEAR are decided again in the next round, older ones every LATE_EVERY_SECONDS, those older than OLDEST
@@ -59,6 +62,21 @@ class Evaluator(Session):
                 self._round = -1  # what is kept was not committed
                 raise
         return Touched(space=self._space, department="", stage="alarms") if changed else None
+
+    def settled(self, look: Callable[[Connection], T]) -> T:
+        """What `look` finds in one snapshot once all that is owed is decided; then everything is as it was: nothing stays written, nobody is told."""
+        with self._reaching():
+            connection = self._connected()
+            connection.execute("select pg_advisory_lock(%s)", [lock(self._space)])
+            try:
+                with connection.transaction(force_rollback=True):
+                    connection.execute("set transaction isolation level repeatable read")
+                    self._round, self._late_at = -1, 0.0
+                    self._evaluate(connection)
+                    return look(connection)
+            finally:
+                self._round = -1
+                connection.execute("select pg_advisory_unlock(%s)", [lock(self._space)])
 
     def _evaluate(self, connection: Connection) -> bool:
         self._take_over(connection)

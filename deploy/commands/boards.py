@@ -74,11 +74,11 @@ def examine(
     moment = console.at(at)
     timed = [] if static or failures else _timed(raw, events, runs, moment)
     whole = {
-        uid: round(sum(each.p95 for each in timed if each.asked.board == uid), 1) for uid in sorted({each.asked.board for each in timed})
+        uid: round(sum(each.p50 for each in timed if each.asked.board == uid), 1) for uid in sorted({each.asked.board for each in timed})
     }
     failures += _failed(timed, None if moment else bar_ms)
     failures += [
-        {"where": uid, "rule": "slow", "wrong": f"takes {ms} ms in all (p95; the bar is {PAST_BOARD_MS:g})"}
+        {"where": uid, "rule": "slow", "wrong": f"takes {ms} ms in all (medians; the bar is {PAST_BOARD_MS:g})"}
         for uid, ms in whole.items()
         if moment and ms > PAST_BOARD_MS
     ]

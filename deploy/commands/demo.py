@@ -17,6 +17,7 @@ from rich.table import Table
 
 from deploy import console, fleet
 from deploy.commands.parts import bring_up
+from deploy.commands.rules_apply import connected
 from deploy.commands.units import load_sellers
 from deploy.console import Json
 from deploy.embedded import parts
@@ -25,8 +26,14 @@ from deploy.fleet import Fleet
 from deploy.reset import forget_demo
 from deploy.settled import Settled
 from deploy.simulators import hospitals, judge
+from sinks import rulebook
+from sinks.proof import prove
+from sinks.roles import ingest_dsn
+from sinks.rulebook import Written
 from streams import settings
 from streams.department import NAMES
+from streams.rules import linting
+from streams.rules.reading import READY
 from streams.settings import Settings
 
 PATIENCE_SECONDS = 60.0  # with what is still on its way at the end, as long as nothing moves
@@ -94,6 +101,7 @@ class Demo:
         found = parts.ensure(self.settings, console.say)
         forget_demo(self.settings, found)
         bring_up(self.settings, lambda words: None)
+        self._apply_rules()
         self.fleet.start("worker", "deploy", "work")
         fleet.write_configuration(self._config, self.ports, self.web_port, hospitals.units())
         self.fleet.start("pull-tax-feed", "deploy", "pull", "tax-feed")
@@ -138,6 +146,7 @@ class Demo:
         report = judge.judge(self.truth, figures, settled.ids(), keys)
         ledger = settled.ledger()
         (self.folder / "verdict.json").write_text(json.dumps({"report": report.json(), "ledger": ledger}, indent=1, default=str))
+        proof = prove(ingest_dsn(self.settings), self.settings.space)
         departments = {}
         for name in NAMES:
             tally = asdict(report.departments[name])
@@ -147,13 +156,15 @@ class Demo:
         equal = report.differing == 0 and report.cells > 0
         whole = all(d["lost"] == d["doubled"] == 0 and d["received"] > 0 for d in departments.values())
         return {
-            "ok": equal and whole and ledger["balanced"],
+            "ok": equal and whole and ledger["balanced"] and not proof.differences,
             "seconds": round(time.time() - self._started, 1),
             "first_figure_seconds": self.first_figure_seconds,
             "departments": departments,
             "figures_equal_truth": equal,
             "cells_compared": report.cells,
             "balanced": ledger["balanced"],
+            "firings": proof.spans,
+            "firings_equal_backtest": not proof.differences,
             "latency_ms": settled.latency_ms(),
             "wall": self.wall,
         }
@@ -163,6 +174,14 @@ class Demo:
         self.fleet.end([*fleet.SIMULATORS, *(f"pull-{name}" for name in fleet.PULLED)])
         self.fleet.end()
         parts.stop(self.settings)
+
+    def _apply_rules(self) -> None:
+        said, wrong = linting.load(linting.files([READY]))
+        assert not wrong  # noqa: S101  # the suite holds the ready rules
+        rules = {each.rule.rule: each.rule for each in said if each.rule}
+        with connected(self.settings) as connection, connection.transaction():
+            steps = rulebook.steps(connection, [Written(each.rule, each.text) for each in said if each.rule])
+            rulebook.apply(connection, self.settings.space, steps, rules, "ioc demo", "the ready rules")
 
     def _start_simulators(self, *names: str) -> None:
         console.say(f"starting {', '.join(names)}: {self._rate:g} events/s in all, seed {self._seed}, faults x {self._faults:g}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from deploy import console
-from deploy.commands import rules_apply, rules_backtest, rules_template
+from deploy.commands import rules_apply, rules_backtest, rules_template, rules_verify
 from deploy.console import Json
 from streams.department import department
 from streams.errors import Misconfigured
@@ -26,6 +26,7 @@ def register(app: typer.Typer) -> None:
     """Add `ioc rules ...`."""
     rules_apply.register(rules)
     rules_backtest.register(rules)
+    rules_verify.register(rules)
     app.add_typer(rules, name="rules")
 
 

@@ -73,7 +73,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 @dataclass(frozen=True)
 class About:
     """Which alarm a message is about. said: how many messages of it there were. names: of units. wall_url: what links begin with.
-    held: the groups whose firing ended because a rule that inhibits this one rings instead."""
+    held: the groups whose firing ended because a rule that inhibits this one rings instead. off: the rule was switched off or removed."""
 
     space: str
     alarm: int
@@ -83,6 +83,7 @@ class About:
     names: Mapping[str, str]
     wall_url: str | None = None
     held: frozenset[str] = frozenset()
+    off: bool = False
 
 
 def placeholders(text: str) -> tuple[str, ...]:
@@ -210,6 +211,8 @@ def stamp(at: datetime) -> str:
 
 
 def _sentence(about: About, word: Word, real: Sequence[Member]) -> str:
+    if word == "resolved" and about.off:
+        return "Quy tắc này đã được tắt hoặc gỡ: việc này không còn được theo dõi."
     if word == "resolved" and all(member.unit in about.held for member in real):
         return "Tạm ngừng báo: nguyên nhân gốc đang được báo riêng."
     return _SENTENCE.get(word, "")

@@ -1,6 +1,6 @@
 """`python -m tests.bench`: the measured table. `identity`: what it costs to know every id for ever. `paint`: how soon the wall shows something.
 
-`screens`: many screens on one server, alone."""
+`screens`: many screens on one server, alone. `backtest`: a rule over ninety days, alone."""
 
 import contextlib
 import os
@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 
 from deploy import console
-from tests.bench import figures, identity, limits, ours, paint, peers, rules, screens
+from tests.bench import backtest, figures, identity, limits, ours, paint, peers, rules, screens
 from tests.bench.figures import Figure, median, ratio
 from tests.bench.stage import Stage, stage
 
-PARTS = ("ours", "limits", "plain", "quix", "screens", "rules")
+PARTS = ("ours", "limits", "plain", "quix", "screens", "rules", "backtest")
 PLAIN_ROWS = 200_000
 EACH_ROWS = 5_000
 TIMES_PLAIN, TIMES_QUIX, WORKER_MB = 5.0, 1.8, 300.0
@@ -43,6 +43,8 @@ def bench(
     with _folder(state) as folder, stage(folder, events, keep=state is not None) as there:
         console.say(f"{events} events in Kafka, {there.truth.repeats} of them repeats; {runs} runs, {os.cpu_count()} cores")
         found = _measure(there, runs, chosen)
+        if "backtest" in chosen:
+            found += backtest.measure(folder, runs)
     figures.show(found, f"{events:,} events, median of {runs}")
     figures.write(found, out)
     if any(f.met is False for f in found):
@@ -52,6 +54,7 @@ def bench(
 app.command("identity")(identity.main)
 app.command("paint")(paint.main)
 app.command("screens")(screens.main)
+app.command("backtest")(backtest.main)
 
 
 def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:

@@ -73,7 +73,7 @@ class Drama:
         config = folder / "ioc.toml"
         config.write_text(
             f'[[channels]]\nname = "duty"\nkind = "webhook"\nurl = "http://127.0.0.1:{self._port}/"\ncredential = "env:DUTY_KEY"\ntimeout_seconds = 2\n'
-            '[[routes]]\nname = "default"\nchannels = ["duty"]\n'
+            '[[routes]]\nname = "default"\nchannels = ["duty"]\n[alerts]\nregroup_minutes = 1\n'
         )
         self._settings = Settings(state_dir=folder / "state")
         self._fleet = Fleet(

@@ -1,5 +1,7 @@
 """Laws of what rings: nothing twice, nothing swallowed, whatever the order in which firings change."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -140,3 +142,8 @@ def test_an_alarm_that_outlives_its_silence_rings_then() -> None:
 )
 def test_quiet_hours_are_vietnamese_and_may_pass_midnight(hours: str | None, now: str, until: str | None) -> None:
     assert quiet_until(hours, datetime.fromisoformat(now)) == (datetime.fromisoformat(until) if until else None)
+
+
+def test_the_deliverer_which_lives_in_the_worker_brings_no_numpy_along() -> None:
+    asked = "import sys, sinks.outbox; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0

@@ -2,16 +2,21 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
 import pytest
 
+from sinks.channels.channel import CHANNELS
 from streams import settings as house_settings
 from streams.errors import Misconfigured
+from streams.rules.alarms import Word
+from streams.rules.message import PLACEHOLDERS, Message
 from tests.services.ringing import ringing
 from tests.services.space import Space
 from tests.source_server import Reply, serving
@@ -84,6 +89,22 @@ def test_the_outbox_is_seen_and_what_failed_goes_out_again(space: Space, tmp_pat
     assert answered(ioc(space, config, "outbox", "--json"))["counts"] == {"waiting": 2}
 
 
+@pytest.mark.parametrize(
+    ("channels", "ok", "said"),
+    [("", True, "nobody is told"), (TOML.format(url="http://127.0.0.1:1"), False, "HOOK_KEY")],
+)
+def test_the_doctor_says_when_nobody_would_be_told(tmp_path: Path, channels: str, ok: bool, said: str) -> None:
+    config = tmp_path / "ioc.toml"
+    config.write_text(channels)
+    environment = {**os.environ, "IOC_STATE_DIR": str(tmp_path / "state"), "IOC_CONFIG": str(config)}
+    told = subprocess.run(
+        [sys.executable, "-m", "deploy", "doctor", "--json"], env=environment, capture_output=True, text=True, timeout=120
+    )
+    (check,) = [check for check in json.loads(told.stdout)["checks"] if check["name"] == "channels"]
+    assert check["ok"] is ok
+    assert said in check["detail"]
+
+
 HOOK = {"name": "hook", "kind": "webhook", "url": "http://127.0.0.1:1", "credential": "env:X"}
 
 
@@ -111,3 +132,17 @@ def test_a_route_that_is_not_configured_is_the_default_one() -> None:
     assert found.name == "default"
     assert house_settings.load(channels=[HOOK]).route("nights") is None
     assert "http://127.0.0.1:1" not in repr(held)
+
+
+def test_the_examples_of_the_guide_are_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "ringing.md").read_text()
+    (toml,), (body,) = (re.findall(rf"```{kind}\n(.*?)```", guide, re.DOTALL) for kind in ("toml", "json"))
+    config = tmp_path / "ioc.toml"
+    config.write_text(toml)
+    monkeypatch.setenv("IOC_CONFIG", str(config))
+    held = house_settings.load(config)
+    assert {channel.kind for channel in held.channels} == set(CHANNELS)
+    assert msgspec.json.decode(body, type=Message).units[0].until is None
+    told = {row.split("`")[1] for row in guide.splitlines() if row.startswith("| `")}
+    assert told == set(get_args(Word)) | {"morning", "digest"}
+    assert all(f"{{{name}}}" in guide for name in PLACEHOLDERS)

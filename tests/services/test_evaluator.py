@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from sinks.evaluator import Evaluator
+from sinks.evaluator import Evaluator, lock
 from sinks.migrations import board
-from sinks.proof import verify
+from sinks.proof import prove, verify
 from sinks.roles import ingest_dsn
 from sinks.round import MINUTE_US, Standing
 from sinks.session import Connection
@@ -157,7 +157,7 @@ def test_while_one_is_at_work_another_does_nothing(space: Space, evaluator: Eval
     stand(space, MISMATCH)
     mismatched(space, range(3), now_us())
     with psycopg.connect(ingest_dsn(space.settings)) as holding:
-        holding.execute("select pg_advisory_xact_lock(%s)", [evaluator._lock()])
+        holding.execute("select pg_advisory_xact_lock(%s)", [lock(space.name)])
         assert evaluator.evaluate() is None
         assert rang.words == []
     evaluator.evaluate()
@@ -201,6 +201,18 @@ def test_a_rule_that_cannot_be_decided_does_not_stop_the_others(space: Space, ev
     assert evaluator.evaluate() is None
     evaluator.evaluate()
     assert rang.words == [("payment-mismatch", "fired", "38001")]
+
+
+def test_a_proof_counts_what_is_owed_and_keeps_nothing(space: Space, evaluator: Evaluator, rang: Rang) -> None:
+    stand(space, MISMATCH)
+    spoken(space)
+    evaluator.evaluate()
+    mismatched(space, range(3), now_us() - 30 * MINUTE_US)
+    found = prove(ingest_dsn(space.settings), space.name)
+    assert (found.differences, found.spans) == ((), 1)
+    assert firings(space) == []
+    evaluator.evaluate()
+    assert rang.words == [("payment-mismatch", "missed", "38001")]
 
 
 def test_no_minute_is_owed_while_there_is_no_rule(space: Space) -> None:

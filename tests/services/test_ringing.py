@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from sinks import alarms
+from sinks import alarms, rulebook
 from sinks.migrations import schema
 from streams.rules.firing import Change, Span
 from tests.services.ringing import ringing
@@ -226,6 +226,16 @@ def test_a_rule_that_is_switched_off_rings_nobody_and_one_that_is_gone_ends_its_
     bell.after(1).round()
     assert bell.words() == ["firing", "resolved"]
     assert bell.rows("select count(*) from alarm where closed_at is null") == [(0,)]
+
+
+def test_what_was_ended_by_hand_is_told_by_the_next_round_with_its_reason(space: Space) -> None:
+    bell = ringing(space)
+    bell.changed("fired", "38001")
+    with closing(bell.connect()) as connection, connection.transaction():
+        rulebook.switch(connection, space.name, "payment-low", False, "Lan", "sai ngưỡng")
+    bell.round()
+    assert bell.words() == ["firing", "resolved"]
+    assert "đã được tắt hoặc gỡ" in bell.rows("select message ->> 'text' from outbox where word = 'resolved'")[0][0]
 
 
 def test_without_channels_alarms_are_kept_and_nothing_is_sent(space: Space) -> None:
