@@ -13,7 +13,7 @@ from deploy.commands import rules, rules_template
 from streams.department import departments
 from streams.errors import Misconfigured
 from streams.rules import linting, reading, tested
-from streams.rules.measure import LEDGER
+from streams.rules.measure import LEDGER, MEASURES
 from streams.rules.rule import Rule
 
 GOOD = """\
@@ -143,3 +143,21 @@ def test_the_ready_rules_are_copied_once(tmp_path: Path) -> None:
     kept.write_text(GOOD)
     assert json.loads(ioc("ready", str(tmp_path), "--json").stdout)["written"] == []
     assert kept.read_text() == GOOD
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "rules.md"
+
+
+def test_the_guide_explains_every_word_and_every_measure() -> None:
+    guide = DOCS.read_text()
+    words = [field.alias or name for name, field in Rule.model_fields.items()]
+    assert [word for word in words if f"`{word}`" not in guide] == []
+    assert [measure for measure in MEASURES if f"`{{{measure}: " not in guide] == []
+
+
+def test_the_tests_in_the_guide_hold() -> None:
+    block = DOCS.read_text().split("```yaml\n")[1].split("```")[0]
+    ready = (reading.READY / "payment-mismatched.yaml").read_text()
+    rule = reading.read(ready[: ready.index("tests:")] + block)
+    assert isinstance(rule, Rule), rule
+    assert tested.run(rule) == []
