@@ -7,7 +7,19 @@ from functools import cache
 from grafana.sql import ZONE, quoted
 from streams.department import department
 from streams.rules.calendar import is_holiday
-from streams.rules.measure import ABSENT_MOST, ACTIVE_WITHIN, SIGN_MOST, SILENT_MOST, Absence, Completeness, Freshness, Offline, Rate, Ratio
+from streams.rules.measure import (
+    ABSENT_MOST,
+    ACTIVE_WITHIN,
+    DAY,
+    SIGN_MOST,
+    SILENT_MOST,
+    Absence,
+    Completeness,
+    Freshness,
+    Offline,
+    Rate,
+    Ratio,
+)
 from streams.rules.rule import DAYS, Calendar, Rule, clock
 
 YEARS = range(2026, 2032)
@@ -102,7 +114,11 @@ def _part(rule: Rule) -> str:
 def _rows(rule: Rule, minutes: int) -> str:
     """The rows of the last so many minutes that the rule looks at."""
     table = "ledger_1m" if rule.table == "ledger" else f"{rule.department}_1m"
-    conditions = [f"minute >= {END} - interval '{minutes} minutes' AND minute < {END}"]
+    return f"{table} WHERE minute >= {END} - interval '{minutes} minutes' AND minute < {END}{_only(rule)}"
+
+
+def _only(rule: Rule) -> str:
+    conditions = [""]
     if rule.table == "ledger":
         conditions.append(f"department = {quoted(rule.department)}")
     if rule.across == "unit":
@@ -110,13 +126,19 @@ def _rows(rule: Rule, minutes: int) -> str:
     for name, chosen in (("unit", rule.only.unit), ("kind", rule.only.kind)):
         if chosen:
             conditions.append(f"{name} IN ({', '.join(map(quoted, chosen))})")
-    return f"{table} WHERE {' AND '.join(conditions)}"
+    return " AND ".join(conditions)
 
 
 def _groups(rule: Rule) -> str:
+    """Those there is something to say of; where nothing at all may be a reason to fire, those of the last days too."""
     if rule.across == "whole":
         return "SELECT ''::text AS part"
-    return f"SELECT DISTINCT {_part(rule)} AS part FROM {_rows(rule, rule.memory)}"
+    if not rule.heeds_silence:
+        return f"SELECT DISTINCT {_part(rule)} AS part FROM {_rows(rule, rule.memory)}"
+    table, day = ("ledger", f"(hour AT TIME ZONE '{ZONE}')::date") if rule.table == "ledger" else (f"{rule.department}_1d", "day")
+    today = f"(({END} - interval '1 minute') AT TIME ZONE '{ZONE}')::date"
+    lately = f"SELECT {_part(rule)} AS part FROM {table} WHERE {day} BETWEEN {today} - {ACTIVE_WITHIN // DAY} AND {today} - 1{_only(rule)}"
+    return f"{lately} UNION SELECT {_part(rule)} FROM {_rows(rule, rule.reach)}"
 
 
 def _last(rule: Rule, minutes: int) -> str:

@@ -1,5 +1,6 @@
 """Figures, and rules, each in a process of their own, so that what follows from events never waits for the interpreter that reads them."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -139,9 +140,10 @@ def main() -> None:
     begin = msgspec.json.decode(sys.stdin.buffer.readline(), type=_Begin)
     work: _Figures | _Rules = _Figures(begin) if begin.work == "figures" else _Rules(begin)
     rest()
-    for line in sys.stdin.buffer:
-        back.write(msgspec.json.encode(_answer(work, line.decode().strip())) + b"\n")
-        back.flush()
+    with contextlib.suppress(BrokenPipeError):  # the other side is gone
+        for line in sys.stdin.buffer:
+            back.write(msgspec.json.encode(_answer(work, line.decode().strip())) + b"\n")
+            back.flush()
     work.close()
 
 

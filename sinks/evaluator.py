@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from graphlib import TopologicalSorter
 from typing import TypeVar
 
@@ -9,7 +10,7 @@ import structlog
 
 from sinks import frames
 from sinks.kept import Kept
-from sinks.round import MINUTE_US, Broken, Owed, Ring, Round, Standing
+from sinks.round import MINUTE_US, Broken, Last, Owed, Ring, Round, Standing
 from sinks.session import Connection, Session
 from streams.event import Touched, moment
 from streams.rules import reading
@@ -21,6 +22,8 @@ log = structlog.get_logger("rules")
 
 T = TypeVar("T")
 
+STILL_SECONDS = 60
+"""A round of many rules computes for seconds between two statements."""
 NEAR, LATE_EVERY_SECONDS, OLDEST = 120, 15, 35 * DAY
 """Minutes that changed within the last NEAR are decided again in the next round, older ones every LATE_EVERY_SECONDS, those older than OLDEST
 not at all (`ioc rules verify` tells)."""
@@ -33,7 +36,7 @@ class Evaluator(Session):
     """
 
     def __init__(self, dsn: str, space: str, ring: Ring, clock: Callable[[], float] | None = None) -> None:
-        super().__init__(dsn, space, "ioc-rules")
+        super().__init__(dsn, space, "ioc-rules", STILL_SECONDS)
         self._ring = ring
         self._clock = clock
         self._round = -1
@@ -43,12 +46,14 @@ class Evaluator(Session):
         self._decided = 0
         self._late_at = 0.0
         self._states: dict[tuple[str, str], tuple[str, float | None]] = {}
+        self._last: dict[str, Last] = {}
         self._broken: set[str] = set()
 
     def evaluate(self) -> Touched | None:
         """One round; what to tell when firings changed, None when they did not or another worker is at it. Raises Retry while the database is away."""
         with self._reaching():
             connection = self._connected()
+            self._read_ahead(connection)
             try:
                 with connection.transaction():
                     found = connection.execute("select pg_try_advisory_xact_lock(%s)", [lock(self._space)]).fetchone()
@@ -62,6 +67,12 @@ class Evaluator(Session):
                 self._round = -1  # what is kept was not committed
                 raise
         return Touched(space=self._space, department="", stage="alarms") if changed else None
+
+    def _read_ahead(self, connection: Connection) -> None:
+        """Rules that changed are understood before the transaction begins: a thousand of them take seconds."""
+        found = connection.execute("select coalesce(max(id), 0) from rule_change").fetchone()
+        if found and found[0] != self._rules_as_of:
+            standing(connection)
 
     def settled(self, look: Callable[[Connection], T]) -> T:
         """What `look` finds in one snapshot once all that is owed is decided; then everything is as it was: nothing stays written, nobody is told."""
@@ -85,7 +96,7 @@ class Evaluator(Session):
         if not self._rules or quiet:
             return False
         self._kept.begin(owed.late)
-        changed = Round(connection, self._kept, self._load, self._ring, owed, self._states).run(
+        changed = Round(connection, self._kept, self._load, self._ring, owed, self._states, self._last).run(
             [each for each in self._rules if each.rule.rule not in self._broken]
         )
         self._decided = owed.now
@@ -101,6 +112,7 @@ class Evaluator(Session):
         if found[0] != self._round + 1:
             self._kept.clear()
             self._states.clear()
+            self._last.clear()
             self._states.update(
                 {
                     (rule, unit): (state, value)
@@ -140,13 +152,16 @@ def lock(space: str) -> int:
     return 7243 * 2**32 + zlib.crc32(space.encode())
 
 
+_read = lru_cache(4096)(reading.read)
+
+
 def standing(connection: Connection) -> tuple[Standing, ...]:
     """The rules that are switched on, each after those that inhibit it; one that this code cannot read any more is said and left out."""
     found = {}
     for name, version, body, since in connection.execute(
         "select name, version, body, extract(epoch from since)::bigint / 60 from rule where enabled order by name"
     ):
-        rule = reading.read(body)
+        rule = _read(body)
         if isinstance(rule, Rule):
             found[name] = Standing(rule, version, since)
         else:

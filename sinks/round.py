@@ -12,7 +12,7 @@ import psycopg
 from sinks.kept import Kept, Load
 from sinks.session import Connection
 from streams.event import moment
-from streams.rules.decide import Decided, decide
+from streams.rules.decide import FIRING, PENDING, Decided, decide
 from streams.rules.firing import Change, Span, Stored, changes, firing, joined, reaches, spans, stood
 from streams.rules.frame import Flags
 from streams.rules.measure import DAY
@@ -25,6 +25,8 @@ LONGEST_PEAK = 2 * DAY
 
 States = dict[tuple[str, str], tuple[str, float | None]]
 """(rule, group) -> the state shown of it, and the value."""
+Last = tuple[tuple[str, ...], bytes]
+"""Groups of a rule, and the state each was shown in."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,18 @@ class Ring(Protocol):
 
 
 class Round:
-    """What one transaction of the evaluator does. states: what is shown now; kept up to date."""
+    """What one transaction of the evaluator does. states, last: what is shown now, group by group and rule by rule; kept up to date."""
 
-    def __init__(self, connection: Connection, kept: Kept, load: Load, ring: Ring, owed: Owed, states: States) -> None:
+    def __init__(
+        self, connection: Connection, kept: Kept, load: Load, ring: Ring, owed: Owed, states: States, last: dict[str, Last]
+    ) -> None:
         self._connection = connection
         self._kept = kept
         self._load = load
         self._ring = ring
         self._owed = owed
         self._states = states
+        self._last = last
         self._stored: dict[str, list[Stored]] = defaultdict(list)
         self._disturbed: dict[str, int] = {}
         self._shown: States = {}
@@ -192,6 +197,10 @@ class Round:
 
     def _show(self, rule: Rule, decided: Decided) -> None:
         if not decided.states.shape[1]:
+            return
+        last = decided.states[:, -1]
+        before, self._last[rule.rule] = self._last.get(rule.rule), (decided.groups, last.tobytes())
+        if before == self._last[rule.rule] and not ((last == PENDING) | (last == FIRING)).any():
             return
         for number, group in enumerate(decided.groups):
             value = float(decided.values[number, -1])

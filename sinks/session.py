@@ -17,14 +17,15 @@ STILL_SECONDS = 10
 
 
 class Session:
-    """A connection of the ingest role to the schema of a space. name: what the server calls it."""
+    """A connection of the ingest role to the schema of a space. name: what the server calls it. still_seconds: after standing still for so long inside a
+    transaction it is cut off."""
 
-    def __init__(self, dsn: str, space: str, name: str) -> None:
+    def __init__(self, dsn: str, space: str, name: str, still_seconds: int = STILL_SECONDS) -> None:
         self._dsn = dsn
         self._space = space
         # A worker that stands still inside a transaction must not hold up the one that takes over.
         self._options = (
-            f"-c search_path={schema(space)},public -c application_name={name} -c idle_in_transaction_session_timeout={STILL_SECONDS}s"
+            f"-c search_path={schema(space)},public -c application_name={name} -c idle_in_transaction_session_timeout={still_seconds}s"
         )
         self._connection: Connection | None = None
         self._temporary: set[str] = set()

@@ -172,12 +172,11 @@ class Route(_Section):
 
 class Alerts(_Section):
     """regroup_minutes: units that join an alarm are told together, this far apart. wall_url: what links begin with. heartbeat_url: asked every
-    30 s while rules are evaluated. calls_per_week: how often all rules together may ring."""
+    30 s while rules are evaluated."""
 
     regroup_minutes: int = Field(5, ge=1, le=1440)
     wall_url: str | None = Field(None, pattern=r"^https?://[^\s]+[^/\s]$")
     heartbeat_url: str | None = Field(None, pattern=r"^https?://[^\s]+$", repr=False)
-    calls_per_week: float = Field(50, gt=0)
 
 
 class Settings(BaseSettings):

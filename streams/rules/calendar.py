@@ -15,8 +15,10 @@ _OFFSET = VIETNAM_OFFSET_US // 60_000_000
 _EPOCH = date(1970, 1, 1)
 
 
+@lru_cache(256)
 def awake(calendar: Calendar, start: int, minutes: int, closed: frozenset[date] = frozenset()) -> NDArray[np.bool_]:
-    """For each of so many minutes from `start` (since 1970): whether the rule looks. closed: days off beside the public holidays."""
+    """For each of so many minutes from `start` (since 1970): whether the rule looks. closed: days off beside the public holidays.
+    The answer is shared: not to be written to."""
     local = np.arange(start + _OFFSET, start + _OFFSET + minutes)
     of_day = local % DAY
     first, last = (clock(moment) for moment in calendar.hours.split("-"))

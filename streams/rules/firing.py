@@ -47,8 +47,9 @@ def spans(rule: Rule, decided: Decided) -> Iterator[Span]:
     """The stretches of FIRING and of INHIBITED, by group and time; one that reaches the last decided minute is not ended."""
     farthest = np.fmax if rule.when.above is not None else np.fmin
     length = decided.states.shape[1]
-    for number, group in enumerate(decided.groups):
-        states = decided.states[number]
+    held = (decided.states == FIRING) | (decided.states == INHIBITED)
+    for number in np.flatnonzero(held.any(axis=1)):
+        group, states = decided.groups[number], decided.states[number]
         edges = np.flatnonzero(np.diff(states)) + 1
         for first, last in zip([0, *edges], [*edges, length], strict=True):
             if first == last or states[first] not in (FIRING, INHIBITED):

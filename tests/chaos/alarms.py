@@ -81,6 +81,7 @@ class Drama:
         )
         self._kills: Counter[str] = Counter()
         self._stories = 0
+        self._bootstrap = ""
 
     def up(self, stories: int) -> None:
         """Everything runs, and there is a rule for each story."""
@@ -101,6 +102,16 @@ class Drama:
         self._producer = KafkaProducer(
             bootstrap_servers=found.bootstrap, acks="all", delivery_timeout_ms=120_000, request_timeout_ms=10_000
         )
+
+    def _connect(self, bootstrap: str) -> None:
+        """A producer; on a busy machine a broker that comes back may have lost its port to somebody, and who knew it there has to be told."""
+        if bootstrap != self._bootstrap:
+            if self._bootstrap:
+                self._producer.close(timeout=1)
+                self._fleet.kill("worker")
+                self._fleet.again("worker")
+            self._bootstrap = bootstrap
+            self._producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", delivery_timeout_ms=120_000, request_timeout_ms=10_000)
 
     def down(self) -> None:
         """Nothing runs any more."""
@@ -160,7 +171,7 @@ class Drama:
             if pid is not None:
                 os.kill(pid, signal.SIGKILL)
                 self._until(lambda: not processes.lives(pid), 20.0)
-            parts.ensure(self._settings)
+            self._connect(parts.ensure(self._settings).bootstrap)
 
     def _wrong(self) -> tuple[dict[str, list[str]], int]:
         keys: set[str] = set()

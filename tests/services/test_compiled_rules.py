@@ -13,6 +13,7 @@ from grafana.wall import alarms
 from sinks import frames, migrations, roles
 from streams.rules import reading
 from streams.rules.calendar import awake
+from streams.rules.frame import there
 from streams.rules.measure import Freshness
 from streams.rules.rule import Rule
 from streams.rules.values import groups, values
@@ -68,7 +69,11 @@ def ours(chosen: Settings, made: Rule, until: int) -> dict[str, float]:
     with psycopg.connect(roles.reader_dsn(chosen)) as connection:
         frame = frames.load(connection, chosen.space, made, until - made.memory, until)
     found = values(made, frame)[:, -1]
-    return dict(zip(groups(made, frame), map(float, found), strict=True))
+    named = dict(zip(groups(made, frame), map(float, found), strict=True))
+    if not made.heeds_silence:
+        return named
+    spoken_of = there(frame, made.reach)[:, -1]
+    return {group: value for (group, value), known in zip(named.items(), spoken_of, strict=True) if known}
 
 
 @pytest.mark.parametrize("name", SAID)

@@ -76,6 +76,12 @@ NEEDS_LOGIN = [
     f"/api/boards/{CLOSED}/",
     "/api/screens",
     "/api/anything",
+    "/alarms",
+    "/alarms/1",
+    "/api/alarms",
+    "/api/alarms/1",
+    "/rules/new",
+    "/api/rules/words",
 ]
 
 
