@@ -100,9 +100,10 @@ def round(connection: Connection, space: str, settings: Settings, now: datetime)
 
 
 def acknowledge(connection: Connection, alarm: int, who: str, why: str = "") -> bool:
-    """Somebody has it in hand: it escalates no more. False when there is no such alarm, or somebody has already."""
+    """Somebody has it in hand: it escalates no more. False when there is none that lasts, or somebody has already."""
     done = connection.execute(
-        "update alarm set acknowledged_at = clock_timestamp(), acknowledged_by = %s, acknowledged_why = %s where id = %s and acknowledged_at is null",
+        "update alarm set acknowledged_at = clock_timestamp(), acknowledged_by = %s, acknowledged_why = %s "
+        "where id = %s and acknowledged_at is null and closed_at is null",
         [who, why, alarm],
     )
     return done.rowcount == 1

@@ -45,11 +45,11 @@ def load(connection: Connection, space: str, rule: Rule, since: int, until: int,
         rows = _rows(connection, space, rule, since, until)
         groups = ("",) if rule.across == "whole" else tuple(sorted({row[0] for row in rows} | {*(days or ())}))
         columns = _columns(rule, groups, rows, since, until)
-    begun, limits = _sources(connection, space, rule.department)
+    begun, ended, limits = _sources(connection, space, rule.department)
     signs = _signs(connection, space, rule.department, [*begun], since, until)
     if rule.table == "signs" and rule.by == "source":
         groups = tuple(signs)
-    return Frame(since, until - since, groups, columns, signs, begun, limits, clock, days)
+    return Frame(since, until - since, groups, columns, signs, begun, ended, limits, clock, days)
 
 
 def _rows(connection: Connection, space: str, rule: Rule, since: int, until: int) -> list[tuple[Any, ...]]:
@@ -128,16 +128,18 @@ def _given(rule: Rule, since: int, until: int) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _sources(connection: Connection, space: str, name: str) -> tuple[dict[str, int], dict[str, float]]:
-    """Of each source ever heard, in its order: since which minute, and for how many seconds it may be silent, as it says itself or its department does."""
+def _sources(connection: Connection, space: str, name: str) -> tuple[dict[str, int], dict[str, int], dict[str, float]]:
+    """Of each source ever heard, in its order: its first minute, its last one, and for how many seconds it may be silent, as it says itself or its
+    department does."""
     usual = float(department(name).glass.silent_after_seconds)
     rows = connection.execute(
-        sql.SQL("select source, extract(epoch from since)::bigint / 60, speaks_within from {} where department = %s order by 1").format(
-            sql.Identifier(board(space), "source")
-        ),
-        [name],
+        sql.SQL(
+            "select source, extract(epoch from since)::bigint / 60, extract(epoch from until)::bigint / 60, coalesce(speaks_within, %s) "
+            "from {} where department = %s order by 1"
+        ).format(sql.Identifier(board(space), "source")),
+        [usual, name],
     ).fetchall()
-    return {source: since for source, since, _ in rows}, {source: usual if within is None else within for source, _, within in rows}
+    return {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows}, {row[0]: row[3] for row in rows}
 
 
 def _signs(connection: Connection, space: str, name: str, sources: Sequence[str], since: int, until: int) -> dict[str, Whole]:

@@ -1,6 +1,7 @@
 """Frames that the evaluator keeps between rounds: only minutes that changed are read again."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,4 +88,4 @@ def _spliced(held: Frame, new: Frame) -> Frame:
     days = None
     if held.days is not None and new.days is not None:
         days = {group: held.days.get(group, frozenset()) | new.days.get(group, frozenset()) for group in {**held.days, **new.days}}
-    return Frame(held.start, minutes, held.groups, columns, signs, new.begun, new.limits, new.clock, days)
+    return replace(new, start=held.start, minutes=minutes, groups=held.groups, columns=columns, signs=signs, days=days)

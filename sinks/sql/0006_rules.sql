@@ -73,11 +73,12 @@ create view {board}.ledger_1m as
 create view {board}.sign as
   select department, source, minute, known_at as at from {space}.heard_1m
   union all select department, source, minute, asked_at from {space}.asked_1m where asked_at is not null;
--- The sources ever heard, since when, and for how many seconds each may be silent if it said so itself.
+-- The sources ever heard, since when, until when, and for how many seconds each may be silent if it said so itself.
 create view {board}.source as
   select department, source, extract(epoch from f.speaks_within)::float8 as speaks_within, least(
     (select min(minute) from {space}.heard_1m h where h.department = f.department and h.source = f.source),
-    (select min(minute) from {space}.asked_1m a where a.department = f.department and a.source = f.source and a.asked_at is not null)) as since
+    (select min(minute) from {space}.asked_1m a where a.department = f.department and a.source = f.source and a.asked_at is not null)) as since,
+    f.heard_at as until
   from {board}.freshness f;
 create view {board}.rule as select name, version, body, department, enabled, since, changed_at, changed_by from {space}.rule;
 create view {board}.rule_change as select id, at, who, what, rule, version, why from {space}.rule_change;

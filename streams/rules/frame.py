@@ -20,7 +20,7 @@ class Frame:
 
     groups: units, kinds or sources, or just `` for the whole. columns: measure (or, of a histogram, its bound as text) -> what each
     minute holds, [groups, minutes]. signs: source -> the last sign of life within each minute, seconds since 1970, 0 for none, [minutes].
-    begun: source -> the minute it was first heard of (none given: always). limits: source -> for how many seconds it may be silent before
+    begun, ended: source -> the minutes it was first and last heard of (none given: always). limits: source -> for how many seconds it may be silent before
     what it feeds is not known. clock: the second up to which it is known what was heard; a minute that it has not passed is not over.
     days: group -> the Vietnamese days, since 1970, on which it had any row, from as long ago as groups are remembered; None: that plays no part.
     """
@@ -31,6 +31,7 @@ class Frame:
     columns: Mapping[str, Whole]
     signs: Mapping[str, Whole] = field(default_factory=dict)
     begun: Mapping[str, int] = field(default_factory=dict)
+    ended: Mapping[str, int] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
     clock: float = float("inf")
     days: Mapping[str, frozenset[int]] | None = None
@@ -96,10 +97,12 @@ def there(frame: Frame, reach: int) -> Flags:
 
 
 def silence(frame: Frame, source: str) -> Real:
-    """At the end of each minute, how many seconds since the source's last sign of life within the frame; NaN before it was first heard of."""
+    """At the end of each minute, how many seconds since the source's last sign of life within the frame; NaN before it was first heard of, and from two
+    weeks after the last time: it is no source any more."""
     ends = (np.arange(frame.start, frame.start + frame.minutes) + 1) * 60
     silent = (ends - np.maximum.accumulate(frame.signs[source])).astype(np.float64)
     silent[: max(0, frame.begun.get(source, frame.start) - frame.start)] = np.nan
+    silent[max(0, frame.ended.get(source, frame.start + frame.minutes) + ACTIVE_WITHIN - frame.start) :] = np.nan
     return silent
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from streams.rules.decide import Decided, decide
 from streams.rules.firing import Change, Span, Stored, changes, joined, spans
-from streams.rules.frame import Frame
+from streams.rules.frame import Frame, unheard
+from streams.rules.measure import ACTIVE_WITHIN
 from streams.rules.rule import STATES, Rule
 
 DAWN = 29_692_800  # 2026-06-16 00:00 UTC, a Tuesday: the first minute decided; before it there is nothing
@@ -54,7 +55,7 @@ def frame_of(world: World, rule: Rule, since: int, until: int, clock: float = fl
             if minute < until:
                 at = max(0, minute - start)
                 signs[source][at] = max(signs[source][at], minute * 60 + 59)
-    return Frame(start, until - start, groups, columns, signs, world.begun, dict.fromkeys(SOURCES, float(LIMIT)), clock)
+    return Frame(start, until - start, groups, columns, signs, world.begun, limits=dict.fromkeys(SOURCES, float(LIMIT)), clock=clock)
 
 
 class Plain:
@@ -322,3 +323,11 @@ def test_what_is_kept_minute_by_minute_with_late_events_is_what_is_true(
     kept.judge(world, min(since, DAWN + LENGTH - 1), (DAWN + LENGTH) * 60)
     whole = decide(rule, frame_of(world, rule, DAWN, DAWN + LENGTH), DAWN)
     assert times([*kept.spans.values()]) == times([*spans(rule, whole)])
+
+
+def test_a_source_that_was_not_heard_of_for_two_weeks_holds_nothing_any_more() -> None:
+    minutes = ACTIVE_WITHIN + 60
+    frame = Frame(0, minutes, ("",), {}, {"gone": np.zeros(minutes, dtype=np.int64)}, ended={"gone": 0})
+    silent = unheard(frame)
+    assert silent[1:ACTIVE_WITHIN].all()
+    assert not silent[ACTIVE_WITHIN:].any()
