@@ -84,11 +84,10 @@ class Round:
     def run(self, rules: Sequence[Standing]) -> bool:
         """Whether any firing changed. rules: each after those that inhibit it."""
         judged = dict(self._connection.execute("select rule, extract(epoch from until)::bigint / 60 from judged").fetchall())
-        first = min([*judged.values(), *self._owed.near.values(), *(m[0] for m in self._owed.late.values()), *(r.since for r in rules)])
-        self._read_stored(first)
+        untils = [max(judged.get(each.rule.rule, 0), each.since) for each in rules]
+        self._read_stored(min([*untils, *self._owed.near.values(), *(minutes[0] for minutes in self._owed.late.values())]))
         decided = []
-        for each in rules:
-            until = max(judged.get(each.rule.rule, 0), each.since)
+        for each, until in zip(rules, untils, strict=True):
             try:
                 for since, end in self._stretches(each, until):
                     self._redecide(each, since, end)
