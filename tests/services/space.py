@@ -1,10 +1,12 @@
 """A space of its own with everything a worker has, to put events in and read figures from."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
 from psycopg import sql
+from typer.testing import Result
 
 from deploy.embedded.parts import Parts
 from sinks import figures as read
@@ -18,6 +20,8 @@ from streams.event import encode
 from streams.settings import Settings
 from streams.store import Partition, Records
 
+Ioc = Callable[..., Result]
+"""`ioc`: what it answers to words."""
 NOW = 1_795_000_000_000_000
 
 

@@ -1,7 +1,6 @@
 """`ioc rules backtest`: the same firings as minute by minute, what they amount to, and a page that decides as Python does."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,35 +8,20 @@ from random import Random
 from typing import Any
 
 import pytest
-import typer
 from click.testing import Result
 from playwright.sync_api import Browser
-from typer.testing import CliRunner
 
 from deploy import page
-from deploy.commands import incidents, rules
 from sinks import backtest
 from streams.event import VIETNAM
 from streams.rules.decide import decide
 from streams.rules.firing import spans
 from streams.rules.reading import read
 from streams.rules.rule import Rule, When
-from tests.services.space import Space, paid
+from tests.services.space import Ioc, Space, paid
 from tests.services.test_rulebook import MINUTE_US, RULE, now
 
-Ioc = Callable[..., Result]
 HOURS = 6
-
-
-@pytest.fixture
-def ioc(space: Space, monkeypatch: pytest.MonkeyPatch) -> Ioc:
-    """`ioc`, at work in the space of the test."""
-    monkeypatch.setenv("IOC_STATE_DIR", str(space.settings.state_dir))
-    monkeypatch.setenv("IOC_SPACE", space.name)
-    app = typer.Typer()
-    rules.register(app)
-    incidents.register(app)
-    return lambda *words: CliRunner().invoke(app, [*map(str, words)])
 
 
 @pytest.fixture

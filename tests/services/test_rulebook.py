@@ -1,20 +1,15 @@
 """The rules of a space through the command line: the only way in, what it refuses, what it keeps, what ends."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
-import typer
 from click.testing import Result
-from typer.testing import CliRunner
 
 from deploy import console
-from deploy.commands import incidents, rules
 from streams.errors import Misconfigured
-from tests.services.space import Space, paid
+from tests.services.space import Ioc, Space, paid
 
 MINUTE_US = 60_000_000
 RULE = """\
@@ -38,18 +33,6 @@ tests:
     expect:
       "38001": {"09:00": firing, "09:05": ok}
 """
-Ioc = Callable[..., Result]
-
-
-@pytest.fixture
-def ioc(space: Space, monkeypatch: pytest.MonkeyPatch) -> Ioc:
-    """`ioc`, at work in the space of the test."""
-    monkeypatch.setenv("IOC_STATE_DIR", str(space.settings.state_dir))
-    monkeypatch.setenv("IOC_SPACE", space.name)
-    app = typer.Typer()
-    rules.register(app)
-    incidents.register(app)
-    return lambda *words: CliRunner().invoke(app, [*map(str, words)])
 
 
 def said(done: Result) -> dict[str, Any]:
