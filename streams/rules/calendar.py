@@ -16,8 +16,8 @@ _EPOCH = date(1970, 1, 1)
 
 
 @lru_cache(256)
-def awake(calendar: Calendar, start: int, minutes: int, closed: frozenset[date] = frozenset()) -> NDArray[np.bool_]:
-    """For each of so many minutes from `start` (since 1970): whether the rule looks. closed: days off beside the public holidays.
+def awake(calendar: Calendar, start: int, minutes: int) -> NDArray[np.bool_]:
+    """For each of so many minutes from `start` (since 1970): whether the rule looks.
     The answer is shared: not to be written to."""
     local = np.arange(start + _OFFSET, start + _OFFSET + minutes)
     of_day = local % DAY
@@ -27,12 +27,12 @@ def awake(calendar: Calendar, start: int, minutes: int, closed: frozenset[date] 
     # A night belongs to the day it begins.
     day = local // DAY - (over_midnight & (of_day < last) if over_midnight else 0)
     known, place = np.unique(day, return_inverse=True)
-    works = np.array([_works(calendar, _EPOCH + timedelta(days=int(number)), closed) for number in known], dtype=bool)
+    works = np.array([_works(calendar, _EPOCH + timedelta(days=int(number))) for number in known], dtype=bool)
     return np.asarray(inside & works[place])
 
 
-def _works(calendar: Calendar, day: date, closed: frozenset[date]) -> bool:
-    return DAYS[day.weekday()] in calendar.days and (calendar.holidays or not (day in closed or is_holiday(day)))
+def _works(calendar: Calendar, day: date) -> bool:
+    return DAYS[day.weekday()] in calendar.days and (calendar.holidays or not is_holiday(day))
 
 
 @lru_cache(4096)

@@ -1,7 +1,6 @@
 """The one evaluator: (rule, minutes, calendar) -> a state for every minute. Live, backtests and replays call nothing else."""
 
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,13 +25,11 @@ class Decided:
     lit: Flags
 
 
-def decide(
-    rule: Rule, frame: Frame, since: int, before: Flags | None = None, inhibited: Flags | None = None, closed: frozenset[date] = frozenset()
-) -> Decided:
+def decide(rule: Rule, frame: Frame, since: int, before: Flags | None = None, inhibited: Flags | None = None) -> Decided:
     """Decide the frame's minutes from `since` on; the frame holds `rule.memory` minutes before it.
 
     before: per group whether the condition stood in the minute before `since` (None: nowhere). inhibited: the minutes, from `since` on, in
-    which a rule that inhibits this one fired. closed: days off beside the public holidays. A minute that is not over is decided only
+    which a rule that inhibits this one fired. A minute that is not over is decided only
     by a rule whose value can only rise, and then only for what already holds.
 
     A minute whose data are missing proves nothing: under `hold` it neither starts nor ends a firing, and pending begins anew. Where the
@@ -43,7 +40,7 @@ def decide(
     found = values(rule, frame)
     if frame.days is not None:
         found = np.where(there(frame, rule.reach), found, np.nan)
-    awake_ = awake(rule.calendar, frame.start, frame.minutes, closed)
+    awake_ = awake(rule.calendar, frame.start, frame.minutes)
     hot, cool = _condition(rule, found)
     unknown = np.zeros_like(hot)
     if rule.table != "signs":
