@@ -269,7 +269,7 @@ def test_no_text_runs_out_of_its_place(house: House, browser: Browser, path: str
     house.figures("payment", "H1", big, big, big, big, big)
     house.figures("telehealth", "H1", big, big, big, big, big)
     with shown(browser, house, path, width, height) as page:
-        page.wait_for_function("document.fonts.status === 'loaded'")
+        page.evaluate("document.fonts.ready.then(() => true)")
         expect(page.locator("#grid")).to_contain_text("987")
         out = page.evaluate(
             "() => [...document.querySelectorAll('.big, .value, .tile > h2, .foot, .sum')]"
