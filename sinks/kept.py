@@ -1,12 +1,9 @@
 """Frames that the evaluator keeps between rounds: only minutes that changed are read again."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from streams.rules.frame import Frame
+from streams.rules.frame import Frame, spliced
 from streams.rules.rule import Rule
 
 Load = Callable[[Rule, int, int], Frame]
@@ -42,7 +39,7 @@ class Kept:
                 held = held.part(since - self._slack, held.start + held.minutes)
             end = held.start + held.minutes
             for first, last in _clusters([m for m in late.get(rule.department, ()) if held.start <= m < end], self._slack):
-                held = _spliced(held, self._load(rule, first, last + 1))
+                held = spliced(held, self._load(rule, first, last + 1))
             self._frames[name] = rule, held
         self._since.clear()
 
@@ -58,7 +55,7 @@ class Kept:
             end = held.start + held.minutes
             first = max(held.start, min(changed, end))
             if first < min(until, self._read.get(name, until)):
-                held = _spliced(held, self._load(rule, first, until))
+                held = spliced(held, self._load(rule, first, until))
                 self._read[name] = first
         self._frames[name] = rule, held
         return held.part(since, until)
@@ -71,21 +68,3 @@ def _clusters(minutes: Sequence[int], gap: int) -> Iterator[tuple[int, int]]:
         if number + 1 == len(minutes) or minutes[number + 1] - minute > gap:
             yield minutes[first], minute
             first = number + 1
-
-
-def _spliced(held: Frame, new: Frame) -> Frame:
-    """The held minutes with the new ones in their place; groups, columns and sources of both. The new ones begin inside the held ones or just behind."""
-    place = slice(new.start - held.start, new.start - held.start + new.minutes)
-    minutes = max(held.minutes, place.stop)
-    held, new = held.among(new.groups), new.among(held.groups)
-    columns = {name: np.zeros((len(held.groups), minutes), dtype=np.int64) for name in {**held.columns, **new.columns}}
-    signs = {source: np.zeros(minutes, dtype=np.int64) for source in sorted({**held.signs, **new.signs})}
-    for frame, where in ((held, slice(0, held.minutes)), (new, place)):
-        for name, column in columns.items():
-            column[:, where] = frame.columns.get(name, 0)
-        for source, sign in signs.items():
-            sign[where] = frame.signs.get(source, 0)
-    days = None
-    if held.days is not None and new.days is not None:
-        days = {group: held.days.get(group, frozenset()) | new.days.get(group, frozenset()) for group in {**held.days, **new.days}}
-    return replace(new, start=held.start, minutes=minutes, groups=held.groups, columns=columns, signs=signs, days=days)

@@ -48,15 +48,16 @@ def run(
     """
     first, last = _minutes(since, until)
     chosen = settings.load()
-    with connected(chosen, backtest.OPTIONS) as connection, console.progress("backtest", 3) as step:
+    opened = connected(chosen, backtest.OPTIONS), connected(chosen, backtest.OPTIONS)
+    with opened[0] as connection, opened[1] as beside, console.progress("backtest", 3) as step:
         stands = {each: written.rule for each, written in rulebook.standing(connection).items()}
         rule, others = _found(name, stands)
         old = _found(against, stands) if against else None
         begun = time.monotonic()
-        found = backtest.run(connection, chosen.space, rule, first, last, others)
+        found = backtest.run(connection, chosen.space, rule, first, last, others, beside)
         seconds = time.monotonic() - begun
         step(1)
-        was = backtest.run(connection, chosen.space, old[0], first, last, old[1]).spans if old else None
+        was = backtest.run(connection, chosen.space, old[0], first, last, old[1], beside).spans if old else None
         step(1)
         score = looking.score(found.spans, backtest.incidents(connection, chosen.space, rule.department, first, last))
         step(1)

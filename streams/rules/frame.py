@@ -61,6 +61,24 @@ class Frame:
         return replace(self, groups=wider, columns=columns)
 
 
+def spliced(held: Frame, new: Frame) -> Frame:
+    """The held minutes with the new ones in their place; groups, columns and sources of both. The new ones begin inside the held ones or just behind."""
+    place = slice(new.start - held.start, new.start - held.start + new.minutes)
+    minutes = max(held.minutes, place.stop)
+    held, new = held.among(new.groups), new.among(held.groups)
+    columns = {name: np.zeros((len(held.groups), minutes), dtype=np.int64) for name in {**held.columns, **new.columns}}
+    signs = {source: np.zeros(minutes, dtype=np.int64) for source in sorted({**held.signs, **new.signs})}
+    for frame, where in ((held, slice(0, held.minutes)), (new, place)):
+        for name, column in columns.items():
+            column[:, where] = frame.columns.get(name, 0)
+        for source, sign in signs.items():
+            sign[where] = frame.signs.get(source, 0)
+    days = None
+    if held.days is not None and new.days is not None:
+        days = {group: held.days.get(group, frozenset()) | new.days.get(group, frozenset()) for group in {**held.days, **new.days}}
+    return replace(new, start=held.start, minutes=minutes, groups=held.groups, columns=columns, signs=signs, days=days)
+
+
 def windowed(column: Whole, window: int) -> Whole:
     """At each minute the sum of the last `window` minutes, that minute included; what lies before the first counts as 0."""
     total = np.cumsum(column, axis=-1)

@@ -48,14 +48,14 @@ def main(
 
 def measure(folder: Path, runs: int, events: int = EVENTS) -> list[Figure]:
     """Seconds from asking to the firings, for three rules; and PostgreSQL's and our own CPU of the slowest."""
-    with _filled(folder, events) as connection:
+    with _filled(folder, events) as (connection, beside):
         until = int(datetime.now(UTC).timestamp()) // 60
         found, spent = list[Figure](), list[float]()
         for name, said in RULES.items():
             rule, seconds = _rule(said), list[float]()
             for number in range(runs + 1):
                 begun, cpu = time.monotonic(), time.process_time() + postgres_seconds(folder / "boards")
-                groups = len(backtest.run(connection, "live", rule, until - filling.DAYS * DAY, until, {}).decided.groups)
+                groups = len(backtest.run(connection, "live", rule, until - filling.DAYS * DAY, until, {}, beside).decided.groups)
                 if number:  # the first one warms the cache
                     seconds.append(time.monotonic() - begun)
                     spent.append(time.process_time() + postgres_seconds(folder / "boards") - cpu)
@@ -72,8 +72,8 @@ def _rule(said: dict[str, Any]) -> Rule:
 
 
 @contextmanager
-def _filled(folder: Path, events: int) -> Iterator[psycopg.Connection[Any]]:
-    """A connection as `ioc rules backtest` opens it, to a database with the department's ninety days and every minute's signs of four sources."""
+def _filled(folder: Path, events: int) -> Iterator[tuple[psycopg.Connection[Any], psycopg.Connection[Any]]]:
+    """Two connections as `ioc rules backtest` opens them, to a database with the department's ninety days and every minute's signs of four sources."""
     with filling.database(folder, console.say) as (dsn, own):
         with console.progress(f"ninety days of {events:,} events, {department(NAME).name}", filling.steps([NAME])) as step:
             fresh = filling.fill(dsn, own, events, step, names=[NAME])
@@ -83,7 +83,9 @@ def _filled(folder: Path, events: int) -> Iterator[psycopg.Connection[Any]]:
                 owner.execute(_SIGNS.format("heard_1m", "m + interval '50 s', m, m"), {"name": NAME})
                 owner.execute(_SIGNS.format("asked_1m", "m + interval '58 s', null, 2, null"), {"name": NAME})
                 owner.execute("vacuum analyze heard_1m, asked_1m")
-        with psycopg.connect(
-            ingest_dsn(own), autocommit=True, options=f"-c search_path={schema(own.space)},public {backtest.OPTIONS}"
-        ) as found:
-            yield found
+        options = f"-c search_path={schema(own.space)},public {backtest.OPTIONS}"
+        with (
+            psycopg.connect(ingest_dsn(own), autocommit=True, options=options) as found,
+            psycopg.connect(ingest_dsn(own), autocommit=True, options=options) as beside,
+        ):
+            yield found, beside

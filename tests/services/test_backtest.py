@@ -175,3 +175,13 @@ def test_a_file_that_cannot_be_read_and_a_time_that_is_none_are_refused(ioc: Ioc
     assert "there is no rule" in str(ioc("rules", "backtest", "payment-nothing").exception)
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     assert "nothing to look at" in str(ioc("rules", "backtest", "payment-mismatched", "--from", later).exception)
+
+
+def test_a_long_time_read_in_two_halves_is_decided_as_when_read_at_once(space: Space, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backtest, "LONG", 60)
+    with space.connect() as connection, space.connect() as beside:
+        last = first + HOURS * 60
+        at_once = backtest.run(connection, space.name, rule(RULE), first, last, {})
+        halves = backtest.run(connection, space.name, rule(RULE), first, last, {}, beside)
+    assert halves.spans == at_once.spans
+    assert halves.spans
