@@ -75,9 +75,9 @@ create view {board}.sign as
   union all select department, source, minute, asked_at from {space}.asked_1m where asked_at is not null;
 -- The sources ever heard, since when, until when, and for how many seconds each may be silent if it said so itself.
 create view {board}.source as
-  select department, source, extract(epoch from f.speaks_within)::float8 as speaks_within, least(
+  select department, source, extract(epoch from f.speaks_within)::float8 as speaks_within, coalesce(least(
     (select min(minute) from {space}.heard_1m h where h.department = f.department and h.source = f.source),
-    (select min(minute) from {space}.asked_1m a where a.department = f.department and a.source = f.source and a.asked_at is not null)) as since,
+    (select min(minute) from {space}.asked_1m a where a.department = f.department and a.source = f.source and a.asked_at is not null)), f.known_at) as since,
     f.heard_at as until
   from {board}.freshness f;
 create view {board}.rule as select name, version, body, department, enabled, since, changed_at, changed_by from {space}.rule;
