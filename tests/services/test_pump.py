@@ -26,6 +26,7 @@ from connectors.connector import connect
 from connectors.fuse import REJECTS_ALLOWED, WINDOW_RECORDS
 from connectors.intake import intake
 from deploy.embedded import kafka as embedded_kafka
+from deploy.embedded.processes import until
 from deploy.embedded.topics import create_topics
 from streams import pseudonym
 from streams.brokers import kafka_python_options
@@ -329,7 +330,13 @@ def test_a_termination_while_kafka_is_away_ends_at_once_and_loses_nothing(bench:
     assert broker is not None
     os.kill(broker, signal.SIGSTOP)
     try:
-        bench.feed.held += [message(n) for n in range(5, 9)]  # whether it still asks for them depends on what it was at
+        bench.feed.held += [message(n) for n in range(5, 9)]
+        asked = [len(bench.server.asked)]
+        while not until(lambda: len(bench.server.asked) > asked[-1], 5):  # it was telling Kafka something: another moment
+            os.kill(broker, signal.SIGCONT)
+            eventually(lambda: len(bench.server.asked) > asked[-1])
+            os.kill(broker, signal.SIGSTOP)
+            asked.append(len(bench.server.asked))
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=20)
     finally:
