@@ -42,7 +42,7 @@ class Evaluator(Session):
         self._round = -1
         self._kept = Kept(self._load, slack=NEAR)
         self._rules: tuple[Standing, ...] = ()
-        self._rules_as_of = -1
+        self._rules_as_of = self._read_as_of = -1
         self._decided = 0
         self._late_at = 0.0
         self._states: dict[tuple[str, str], tuple[str, float | None]] = {}
@@ -71,8 +71,9 @@ class Evaluator(Session):
     def _read_ahead(self, connection: Connection) -> None:
         """Rules that changed are understood before the transaction begins: a thousand of them take seconds."""
         found = connection.execute("select coalesce(max(id), 0) from rule_change").fetchone()
-        if found and found[0] != self._rules_as_of:
+        if found and found[0] != self._read_as_of:
             standing(connection)
+            self._read_as_of = found[0]
 
     def settled(self, look: Callable[[Connection], T]) -> T:
         """What `look` finds in one snapshot once all that is owed is decided; then everything is as it was: nothing stays written, nobody is told."""

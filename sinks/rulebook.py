@@ -10,7 +10,8 @@ from psycopg.rows import dict_row
 
 from sinks.evaluator import lock
 from streams.errors import Misconfigured
-from streams.rules.reading import read
+from streams.rules import linting
+from streams.rules.reading import READY, read
 from streams.rules.rule import Rule
 
 Connection = psycopg.Connection[Any]
@@ -42,6 +43,14 @@ class Step(NamedTuple):
         names = (f"{self.name} v{self.version - 1}", f"{self.name} v{self.version}")
         lines = difflib.unified_diff(self.was.splitlines(), self.body.splitlines(), *names, lineterm="")
         return "\n".join(lines)
+
+
+def stand_ready(connection: Connection, space: str, who: str) -> None:
+    """Let the rules that come with the program stand, and no others, in the caller's transaction."""
+    said, wrong = linting.load(linting.files([READY]))
+    assert not wrong  # noqa: S101  # the suite holds them
+    wanted = [Written(each.rule, each.text) for each in said if each.rule]
+    apply(connection, space, steps(connection, wanted), {each.rule.rule: each.rule for each in wanted}, who, "the ready rules")
 
 
 def standing(connection: Connection) -> dict[str, Written]:

@@ -29,11 +29,8 @@ from deploy.simulators import hospitals, judge
 from sinks import rulebook
 from sinks.proof import prove
 from sinks.roles import ingest_dsn
-from sinks.rulebook import Written
 from streams import settings
 from streams.department import NAMES
-from streams.rules import linting
-from streams.rules.reading import READY
 from streams.settings import Settings
 
 PATIENCE_SECONDS = 60.0  # with what is still on its way at the end, as long as nothing moves
@@ -101,7 +98,8 @@ class Demo:
         found = parts.ensure(self.settings, console.say)
         forget_demo(self.settings, found)
         bring_up(self.settings, lambda words: None)
-        self._apply_rules()
+        with connected(self.settings) as connection, connection.transaction():
+            rulebook.stand_ready(connection, self.settings.space, "ioc demo")
         self.fleet.start("worker", "deploy", "work")
         fleet.write_configuration(self._config, self.ports, self.web_port, hospitals.units())
         self.fleet.start("pull-tax-feed", "deploy", "pull", "tax-feed")
@@ -174,14 +172,6 @@ class Demo:
         self.fleet.end([*fleet.SIMULATORS, *(f"pull-{name}" for name in fleet.PULLED)])
         self.fleet.end()
         parts.stop(self.settings)
-
-    def _apply_rules(self) -> None:
-        said, wrong = linting.load(linting.files([READY]))
-        assert not wrong  # noqa: S101  # the suite holds the ready rules
-        rules = {each.rule.rule: each.rule for each in said if each.rule}
-        with connected(self.settings) as connection, connection.transaction():
-            steps = rulebook.steps(connection, [Written(each.rule, each.text) for each in said if each.rule])
-            rulebook.apply(connection, self.settings.space, steps, rules, "ioc demo", "the ready rules")
 
     def _start_simulators(self, *names: str) -> None:
         console.say(f"starting {', '.join(names)}: {self._rate:g} events/s in all, seed {self._seed}, faults x {self._faults:g}")

@@ -17,7 +17,7 @@ from streams.settings import Settings
 from tests.bench.figures import Figure, median
 from tests.bench.measure import children, cpu_seconds, peak_mb, postgres_seconds
 from tests.eventually import eventually
-from tests.services.space import Space, paid
+from tests.services.space import Space, paid, stand
 
 RULES, GROUPS, EVENTS_PER_SECOND, SECONDS = 1_000, 50, 1_500, 40.0
 COMMITS_PER_SECOND = 4
@@ -66,7 +66,7 @@ def run(settings: Settings, rules: int = RULES, seconds: float = SECONDS) -> Run
         before = postgres_seconds(settings.state_dir)
         spent = stream.flow(10.0)
         result.postgres_without = (postgres_seconds(settings.state_dir) - before) / spent
-        _stand(space, rules)
+        _stand_many(space, rules)
         with _deciding(space, apart, stream, result):
             stream.flow(5.0)
             result.rounds.clear()
@@ -96,7 +96,7 @@ class _Stream:
         """For so many seconds; how many it took. fresh: every second one more hospital has its first mismatch."""
         began = time.monotonic()
         for tick in range(int(seconds * COMMITS_PER_SECOND)):
-            time.sleep(max(0.0, began + tick / COMMITS_PER_SECOND - time.monotonic()))
+            time.sleep(max(0.0, began + tick / COMMITS_PER_SECOND - time.monotonic()))  # a steady stream is a matter of the clock
             self._commit(next(self._fresh, None) if fresh and tick % COMMITS_PER_SECOND == 1 else None)
         return time.monotonic() - began
 
@@ -140,8 +140,8 @@ def _deciding(space: Space, apart: RulesApart, stream: _Stream, result: Run) -> 
         deciding.join()
 
 
-def _stand(space: Space, count: int) -> None:
-    with space.connect() as connection, connection.transaction():
+def _stand_many(space: Space, count: int) -> None:
+    with space.connect() as connection:
         bodies = [_BODY.format(name="rule-canary", measure="{sum: mismatched}", when="{above: 0}", window=5, hold=0)]
         for number in range(count - 1):
             measure, when = _KINDS[number % len(_KINDS)]
@@ -150,13 +150,7 @@ def _stand(space: Space, count: int) -> None:
                     name=f"rule-{number:04}", measure=measure, when=when, window=(5, 15, 60)[number % 3], hold=(0, 2, 5)[number // 3 % 3]
                 )
             )
-        for body in bodies:
-            name = body.split()[1]
-            connection.execute(
-                "insert into rule (name, version, body, department, since, changed_by) values (%s, 1, %s, 'payment', date_trunc('minute', now()), 'bench')",
-                [name, body],
-            )
-        connection.execute("insert into rule_change (who, what, rule, version, body) values ('bench', 'added', 'rule-canary', 1, '')")
+        stand(connection, bodies)
 
 
 def of(runs: list[Run], rules: int = RULES) -> list[Figure]:

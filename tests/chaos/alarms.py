@@ -27,7 +27,7 @@ from streams.event import encode
 from streams.settings import Settings
 from streams.topics import topic
 from tests.bench.measure import children
-from tests.services.space import paid
+from tests.services.space import paid, stand
 
 PARTS = {"a child of the worker": 35, "receiver": 30, "database": 15, "worker": 15, "broker": 5}
 """What is killed, and how often of a hundred."""
@@ -88,15 +88,8 @@ class Drama:
         found = parts.ensure(self._settings)
         migrate(found.dsn, self._settings)
         create_topics(self._settings, found.bootstrap)
-        with self._connected() as connection, connection.transaction():
-            for number in range(stories):
-                body = _RULE.format(name=_name(number), unit=_unit(number))
-                connection.execute(
-                    "insert into rule (name, version, body, department, since, changed_by) "
-                    "values (%s, 1, %s, 'payment', date_trunc('minute', now()) - interval '3 hours', 'test')",
-                    [_name(number), body],
-                )
-            connection.execute("insert into rule_change (who, what, rule, version, body) values ('test', 'added', 'all', 1, '')")
+        with self._connected() as connection:
+            stand(connection, [_RULE.format(name=_name(number), unit=_unit(number)) for number in range(stories)], minutes_ago=180)
         self._fleet.start("receiver", "tests.chaos.receiver", str(self._port), str(self._heard))
         self._fleet.start("worker", "deploy", "work")
         self._producer = KafkaProducer(
@@ -125,7 +118,7 @@ class Drama:
         before = self._random.random() < 0.5
         if before:
             self._tell()
-        time.sleep(self._random.uniform(0, 1.0))
+        time.sleep(self._random.uniform(0, 1.0))  # a kill strikes at any moment of the work, so no condition can be waited for
         self._kill(part)
         self._kills[part] += 1
         if not before:

@@ -1,7 +1,7 @@
 """A space of its own with everything a worker has, to put events in and read figures from."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import psycopg
@@ -85,6 +85,19 @@ class Space:
             for name in (schema(self.name), board(self.name), board_at(self.name)):
                 connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
             connection.execute("delete from ioc.migration where space = %s", [self.name])
+
+
+def stand(connection: psycopg.Connection[Any], bodies: Iterable[str], minutes_ago: int = 0) -> None:
+    """Rules of payments as they are, whatever `ioc rules apply` would say of them; they decide since so many minutes ago."""
+    with connection.transaction():
+        for body in bodies:
+            name = body.split("rule: ", 1)[1].split("\n", 1)[0]
+            connection.execute(
+                "insert into rule (name, version, body, department, since, changed_by) "
+                "values (%s, 1, %s, 'payment', date_trunc('minute', now()) - make_interval(mins => %s), 'test')",
+                [name, body, minutes_ago],
+            )
+            connection.execute("insert into rule_change (who, what, rule, version, body) values ('test', 'added', %s, 1, %s)", [name, body])
 
 
 def paid(number: int, amount: int = 1000, **more: Any) -> Payment:

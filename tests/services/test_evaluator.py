@@ -20,6 +20,7 @@ from sinks.session import Connection
 from streams.event import moment
 from streams.rules.firing import Change
 from tests.services.space import Space, paid
+from tests.services.space import stand as stand_all
 
 MISMATCH = """
 rule: payment-mismatch
@@ -59,13 +60,8 @@ def evaluator(space: Space, rang: Rang) -> Any:
 
 
 def stand(space: Space, body: str, minutes_ago: int = 60) -> None:
-    name = body.split("rule: ", 1)[1].split("\n", 1)[0]
     with space.connect() as connection:
-        connection.execute(
-            "insert into rule (name, version, body, department, since, changed_by) values (%s, 1, %s, 'payment', now() - make_interval(mins => %s), 'test')",
-            [name, body, minutes_ago],
-        )
-        connection.execute("insert into rule_change (who, what, rule, version, body) values ('test', 'added', %s, 1, %s)", [name, body])
+        stand_all(connection, [body], minutes_ago)
 
 
 def spoken(space: Space) -> None:

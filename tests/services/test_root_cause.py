@@ -7,11 +7,8 @@ from sinks import alarms, rulebook
 from sinks.evaluator import Evaluator
 from sinks.roles import ingest_dsn
 from sinks.round import MINUTE_US, Standing
-from sinks.rulebook import Written
 from sinks.session import Connection
-from streams.rules import linting
 from streams.rules.firing import Change
-from streams.rules.reading import READY
 from streams.settings import Channel, Route
 from tests.services.space import Space, paid
 
@@ -34,12 +31,8 @@ class Morning:
 
     def stand(self) -> None:
         """The ready rules, from an hour before on."""
-        said, wrong = linting.load(linting.files([READY]))
-        assert not wrong
-        held = [Written(each.rule, each.text) for each in said if each.rule]
         with self.space.connect() as connection, connection.transaction():
-            rules = {each.rule.rule: each.rule for each in held}
-            rulebook.apply(connection, self.space.name, rulebook.steps(connection, held), rules, "a test", "a test")
+            rulebook.stand_ready(connection, self.space.name, "a test")
             connection.execute("update rule set since = to_timestamp(%s)", [self.minute * 60])
 
     def goes(self, minutes: int, without: str = "") -> None:
