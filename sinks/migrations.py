@@ -21,6 +21,8 @@ Step = tuple[str, str, Callable[[Connection], None]]
 """(name, hash, what it runs)."""
 
 _SQL = Path(__file__).parent / "sql"
+_SHARED = ""
+"""What all spaces share, in the list of migrations."""
 
 
 def schema(space: str) -> str:
@@ -49,7 +51,8 @@ def migrate(dsn: str, settings: Settings) -> list[str]:
             connection.execute("select pg_advisory_xact_lock(7241)")
             _prepare(connection, settings)
             connection.commit()
-            return list(_steps_due(connection, settings.space))
+            shared = [*_steps_due(connection, _SHARED, "ioc", [*_shared(), _shared_grants()])]
+            return [*shared, *_steps_due(connection, settings.space, schema(settings.space), _steps(settings.space))]
     except psycopg.OperationalError as error:
         raise Retry(f"the database cannot be reached: {str(error).splitlines()[0]}", "run `ioc up`, or check IOC_DATABASE__DSN") from error
 
@@ -68,8 +71,11 @@ def _prepare(connection: Connection, settings: Settings) -> None:
     connection.execute(sql.SQL("alter table ioc.migration owner to {}").format(owner))
 
 
-def _steps_due(connection: Connection, space: str) -> Iterator[str]:
-    steps = [*_files(space), *_derived(space), _grants(space)]
+def _steps(space: str) -> list[Step]:
+    return [*_files(space), *_derived(space), _clock(space), _grants(space)]
+
+
+def _steps_due(connection: Connection, space: str, search: str, steps: Sequence[Step]) -> Iterator[str]:
     done = dict(
         cast(list[tuple[str, str]], connection.execute("select name, hash from ioc.migration where space = %s", [space]).fetchall())
     )
@@ -85,7 +91,7 @@ def _steps_due(connection: Connection, space: str) -> Iterator[str]:
             raise Misconfigured(f"migration {name} has changed since it ran here", "restore it and write the change as a new migration")
         with connection.transaction():
             connection.execute(sql.SQL("set local role {}").format(sql.Identifier(roles.OWNER)))
-            connection.execute(sql.SQL("set local search_path = {}, public").format(sql.Identifier(schema(space))))
+            connection.execute(sql.SQL("set local search_path = {}, public").format(sql.Identifier(search)))
             run(connection)
             connection.execute(
                 "insert into ioc.migration (space, name, hash) values (%s, %s, %s) on conflict (space, name) do update set hash = excluded.hash, applied_at = now()",
@@ -102,6 +108,38 @@ def _files(space: str) -> Iterator[Step]:
             names = {"board": board(space), "board_at": board_at(space), "space": schema(space)}
             statement = sql.SQL(text).format(**{key: sql.Identifier(name) for key, name in names.items()})
         yield path.stem, _hash(text), partial(_run, [statement])
+
+
+def _shared() -> Iterator[Step]:
+    for path in sorted((_SQL / "ioc").glob("[0-9]*.sql")):
+        text = path.read_text()
+        yield path.stem, _hash(text), partial(_run, [sql.SQL(text)])  # our own file, not input
+
+
+def _shared_grants() -> Step:
+    reader, duty, ingest = (sql.Identifier(role) for role in (roles.READER, roles.DUTY, roles.INGEST))
+    statements: list[Statement] = [
+        sql.SQL("grant usage on schema ioc to {}, {}, {}").format(reader, duty, ingest),
+        sql.SQL("grant select on ioc.space, ioc.replay to {}, {}, {}").format(reader, duty, ingest),
+        sql.SQL("grant update (wanted, speed, seek_to) on ioc.replay to {}").format(duty),
+    ]
+    return "grants", _hash("1" + "\n".join(name for name, _, _ in _shared())), partial(_run, statements)
+
+
+def _clock(space: str) -> Step:
+    """`clock()`: the time rules are decided at; and, for those who read a replay's boards, its own now(), found before pg_catalog's."""
+    made = sql.SQL("create function {}.{}() returns timestamptz language sql stable as {}")
+
+    def function(where: str, name: str, body: sql.Composable) -> sql.Composed:
+        return made.format(sql.Identifier(where), sql.Identifier(name), sql.Literal(body.as_string(None)))
+
+    if space == LIVE:
+        return _step("clock", [function(schema(space), "clock", sql.SQL("select clock_timestamp()"))])
+    name = sql.Literal(space)
+    followed = sql.SQL("select coalesce((select followed from ioc.replay where space = {}), clock_timestamp())").format(name)
+    shown = sql.SQL("select coalesce(ioc.replayed({}), pg_catalog.now())").format(name)
+    statements = [function(schema(space), "clock", followed), function(board(space), "now", shown)]
+    return _step("clock", statements)
 
 
 def _derived(space: str) -> Iterator[Step]:
@@ -142,7 +180,7 @@ def _grants(space: str) -> Step:
         ).format(live, duty),
         sql.SQL("grant select (id), insert (rule, unit, until, who, why) on {}.silence to {}").format(live, duty),
     ]
-    known = "\n".join(name for name, _, _ in [*_files(space), *_derived(space)])
+    known = "\n".join(name for name, _, _ in [*_files(space), *_derived(space), _clock(space)])
     return f"grants_{space}", _hash(known), partial(_run, statements)
 
 
