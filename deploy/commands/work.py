@@ -13,6 +13,7 @@ from kafka.errors import KafkaError
 
 from deploy import console
 from deploy.embedded import parts
+from sinks import posting
 from sinks.apart import Apart, RulesApart
 from sinks.outbox import Deliverer
 from sinks.roles import ingest_dsn
@@ -21,6 +22,7 @@ from sinks.watch import Watcher
 from streams import pseudonym, settings
 from streams.brokers import kafka_python_options
 from streams.errors import Retry
+from streams.topics import LIVE
 
 
 def register(app: typer.Typer) -> None:
@@ -49,14 +51,16 @@ def work() -> None:
     from streams.app import build
 
     console.say(f"working: {found.bootstrap} -> {found.database_kind}, space {chosen.space} (Ctrl-C ends it)")
-    watcher = Watcher(ingest_dsn(chosen))
-    watcher.start()
-    deliverer = Deliverer(ingest_dsn(chosen), chosen.space, chosen)
+    watcher = Watcher(ingest_dsn(chosen)) if chosen.space == LIVE else None
+    if watcher:
+        watcher.start()
+    deliverer = Deliverer(ingest_dsn(chosen), chosen.space, posting.audible(chosen))
     deliverer.start()
     try:
         asyncio.run(_run(build(chosen, found.bootstrap, store, figures, rules, topic_ids)))
     finally:
-        watcher.stop()
+        if watcher:
+            watcher.stop()
         deliverer.stop()
     store.close()
     figures.close()
