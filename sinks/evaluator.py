@@ -32,7 +32,7 @@ not at all (`ioc rules verify` tells)."""
 class Evaluator(Session):
     """Decides the rules of a space, over a connection of the ingest role. However many there are, one at a time is at work.
 
-    clock: the second up to which it is known what was heard; None is the database's own time.
+    clock: the second up to which it is known what was heard; None is the space's own clock.
     """
 
     def __init__(self, dsn: str, space: str, ring: Ring, clock: Callable[[], float] | None = None) -> None:
@@ -128,7 +128,7 @@ class Evaluator(Session):
             self._decided = 0
 
     def _owed(self, connection: Connection) -> Owed:
-        row = connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()
+        row = connection.execute("select extract(epoch from clock())::float8").fetchone()
         assert row is not None  # noqa: S101  # a select without from has one row
         clock = self._clock() if self._clock else float(row[0])
         limit = int(clock // 60) - NEAR

@@ -185,6 +185,7 @@ def _derived(space: str) -> Iterator[Step]:
         known = [*hindsight.tables(department), *hindsight.views(department, schema(space), board(space), board_at(space))]
         yield _step(f"department_{department.name}_v2", known)
         yield _step(f"department_{department.name}_moments", hindsight.moments(department))
+        yield _step(f"department_{department.name}_arrivals", hindsight.arrivals(department))
 
 
 def _step(name: str, statements: Sequence[Statement]) -> Step:

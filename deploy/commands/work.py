@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import os
 import signal
+import sys
+import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from aiokafka.errors import KafkaConnectionError
@@ -30,7 +33,11 @@ def register(app: typer.Typer) -> None:
     app.command()(work)
 
 
-def work() -> None:
+def work(
+    until_alone: Annotated[
+        bool, typer.Option("--until-alone", hidden=True, help="End when stdin is closed, as the one who started it does by ending.")
+    ] = False,
+) -> None:
     """One worker in the foreground: Kafka to TimescaleDB, and the figures that follow.
 
     Start as many as you like: partitions are shared among them, and every batch is written once. SIGTERM finishes the batch in hand.
@@ -56,6 +63,8 @@ def work() -> None:
         watcher.start()
     deliverer = Deliverer(ingest_dsn(chosen), chosen.space, posting.audible(chosen))
     deliverer.start()
+    if until_alone:
+        threading.Thread(target=_end_when_alone, daemon=True).start()
     try:
         asyncio.run(_run(build(chosen, found.bootstrap, store, figures, rules, topic_ids)))
     finally:
@@ -65,6 +74,12 @@ def work() -> None:
     store.close()
     figures.close()
     rules.close()
+
+
+def _end_when_alone() -> None:
+    while sys.stdin.buffer.read(1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _run(app: Any) -> None:
