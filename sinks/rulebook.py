@@ -163,7 +163,7 @@ def _note(connection: Connection, who: str, what: str, name: str, version: int, 
 
 def _lock(connection: Connection, space: str) -> None:
     """One change of the rules at a time, and none while they are decided."""
-    connection.execute("select pg_advisory_xact_lock(%s)", [lock(space)])
+    connection.execute("select await_lock(%s)", [lock(space)])
 
 
 def _none(connection: Connection, name: str) -> Misconfigured:

@@ -55,7 +55,6 @@ def start(
     scenario: Annotated[
         str | None, typer.Option(help="A ready scenario's name, or a YAML: changes laid over history.", metavar="NAME|FILE")
     ] = None,
-    code_check: Annotated[bool, typer.Option("--code-check", help="Refuse when live was last written by other code than this.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Empty the space if it holds a replay that has ended.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
     as_json: Json = False,
@@ -68,10 +67,10 @@ def start(
     chosen = settings.load()
     asked = starting.Asked(
         since=_at(since), until=_at(until), follows=by, departments=_names(departments), units=_names(units), rules=rules,
-        scenario=scenario, speed=_speed(at_speed), code_check=code_check, again=again, who=getpass.getuser(),
+        scenario=scenario, speed=_speed(at_speed), again=again, who=getpass.getuser(),
     )  # fmt: skip
     found = parts.find(chosen)
-    row = starting.prepare(chosen, found, asked, console.say)
+    row = starting.prepare(chosen, found, asked)
     console.say(
         f"space {row.space}: {row.total:,} events of {_words(row.since)} to {_words(row.until)}; on the wall: /?space={row.space}".replace(
             ",", "."
@@ -263,9 +262,8 @@ def _state(row: Row) -> str:
 
 def _show(row: Row, as_json: bool) -> None:
     def shown() -> None:
-        console.table(
-            ["space", "period", "order", "speed", "state", "at", "in the figures up to", "played", "of"],
-            [[row.space, f"{_words(row.since)} – {_words(row.until)}", row.follows, _times(row), _state(row), _words(row.clock), _words(row.followed), row.produced, row.total]],
-        )  # fmt: skip
+        names = ["space", "period", "order", "speed", "state", "at", "in the figures up to", "played", "of"]
+        period, at, followed = f"{_words(row.since)} – {_words(row.until)}", _words(row.clock), _words(row.followed)
+        console.table(names, [[row.space, period, row.follows, _times(row), _state(row), at, followed, row.produced, row.total]])
 
     console.result(row.as_json(), as_json, shown)

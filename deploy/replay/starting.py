@@ -9,12 +9,12 @@ import psycopg
 from psycopg import sql
 
 from deploy import console
+from deploy import spaces as whole
+from deploy.embedded import parts
 from deploy.embedded.parts import Parts
-from deploy.embedded.places import Say
-from deploy.embedded.topics import create_topics
 from deploy.replay.control import ENDED, Control, Row
 from deploy.replay.running import reading
-from sinks import history, rulebook, spaces
+from sinks import history, rulebook
 from sinks.history import Period
 from sinks.migrations import schema
 from sinks.roles import replay_dsn
@@ -50,7 +50,7 @@ class Asked:
     who: str
 
 
-def prepare(settings: Settings, found: Parts, asked: Asked, say: Say) -> Row:
+def prepare(settings: Settings, found: Parts, asked: Asked) -> Row:
     """A new space for `settings.space`, and its replay, ready to be played. Raises Misconfigured for what cannot be played."""
     if settings.space == LIVE:
         raise Misconfigured("a replay needs a space of its own", "name one: --space drill-01")
@@ -59,10 +59,8 @@ def prepare(settings: Settings, found: Parts, asked: Asked, say: Say) -> Row:
     period, total = _period(live, asked)
     with Control(replay_dsn(settings)) as control:
         if asked.again:
-            _forget(settings, found, control)
-        spaces.make(found.dsn, live, settings.space, asked.who, rules="none" if rules is not None else "live")
-        for name in create_topics(settings, found.bootstrap):
-            say(f"made topic {name}")
+            _forget(live, settings.space, control)
+        whole.make(live, settings.space, rules="none" if rules is not None else "live")
         control.begin(settings.space, period, None, asked.speed, asked.who, total)
         with psycopg.connect(found.dsn) as connection:
             connection.execute(sql.SQL("set local search_path = {}, public").format(sql.Identifier(schema(settings.space))))
@@ -107,8 +105,10 @@ def _rules(folder: Path) -> list[Written]:
     return [Written(each.rule, each.text) for each in said if each.rule]
 
 
-def _forget(settings: Settings, found: Parts, control: Control) -> None:
+def _forget(live: Settings, name: str, control: Control) -> None:
     """What an ended replay left in the space."""
-    if any(row.space == settings.space and row.state not in ENDED and row.alive for row in control.rows()):
-        raise console.No(f"the replay in {settings.space} still plays", f"`ioc replay stop --space {settings.space}` first")
-    spaces.drop(found.dsn, settings.model_copy(update={"space": LIVE}), settings.space)
+    held = [row for row in control.rows() if row.space == name]
+    if held and held[0].alive and held[0].state not in ENDED:
+        raise console.No(f"the replay in {name} still plays", f"`ioc replay stop --space {name}` first")
+    if held:
+        whole.drop(live, parts.find(live), name)
