@@ -24,8 +24,8 @@ Step = tuple[str, str, Callable[[Connection], None]]
 _SQL = Path(__file__).parent / "sql"
 _DEFINED = sql.SQL("security definer set search_path = pg_catalog, pg_temp ")
 """A function that does more than who calls it may."""
-_HIDDEN = ("stream_offset", "owed", "owed_minute", "outbox", "silence", "beat")
-"""Tables of live that no replay has any use for; identities come to it."""
+_HIDDEN = ("stream_offset", "owed_minute", "outbox", "silence", "beat")
+"""Tables of live that no replay has any use for."""
 _LOCKS: tuple[tuple[str, LiteralString, LiteralString], ...] = (
     ("await_lock", "void", "pg_advisory_xact_lock"), ("try_lock", "bool", "pg_try_advisory_xact_lock"),
     ("keep_lock", "void", "pg_advisory_lock"), ("free_lock", "bool", "pg_advisory_unlock"),
@@ -212,8 +212,7 @@ def _grants(space: str) -> Step:
         sql.SQL("grant select (id), insert (rule, unit, until, who, why) on {}.silence to {}").format(live, duty),
     ]
     if space == LIVE:
-        hidden = [*_HIDDEN, *(f"{department.name}_identity" for department in departments())]
-        names = sql.SQL(", ").join(sql.Identifier(schema(space), name) for name in hidden)
+        names = sql.SQL(", ").join(sql.Identifier(schema(space), name) for name in _HIDDEN)
         statements.append(sql.SQL("revoke select on {} from {}").format(names, replay))
     else:  # a replay that goes back empties it
         statements.append(sql.SQL("revoke all on schema {} from {}").format(live, sql.Identifier(roles.INGEST)))

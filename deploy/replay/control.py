@@ -90,6 +90,12 @@ class Control:
             self._connection.close()
             self._connection = None
 
+    def __enter__(self) -> "Control":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def rows(self) -> list[Row]:
         """All replays, the newest first. Raises Retry while the database is away."""
         return self._rows(" order by begun_at desc", {})
