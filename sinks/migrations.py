@@ -216,6 +216,7 @@ def _grants(space: str) -> Step:
         names = sql.SQL(", ").join(sql.Identifier(schema(space), name) for name in _HIDDEN)
         statements.append(sql.SQL("revoke select on {} from {}").format(names, replay))
     else:  # a replay that goes back empties it
+        statements.append(sql.SQL("revoke all on schema {} from {}").format(live, sql.Identifier(roles.INGEST)))
         statements.append(sql.SQL("grant truncate on all tables in schema {} to {}").format(live, writer))
     known = "\n".join(name for name, _, _ in [*_files(space), *_derived(space), _clock(space), _locks(space)])
     return f"grants_{space}", _hash(known), partial(_run, statements)

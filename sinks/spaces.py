@@ -24,7 +24,7 @@ _ENDED = ("done", "stopped", "failed")
 _REGISTRY = ("unit", "seller", "seller_was", "plan")
 _LASTING = (*_REGISTRY, "rule", "rule_change", "incident", "silence", "stream_offset")
 """What a space keeps when its replay goes back."""
-_WAITS = ("100ms", "200ms", "300ms", "2s", "5s")
+_WAITS = (*(["100ms"] * 4), *(["400ms"] * 6), "2s", "5s")
 
 # Chunks of a hypertable are its children.
 _BYTES = """
@@ -195,12 +195,12 @@ def _stand_at(connection: Connection, name: str, ends: Mapping[Partition, int]) 
 def _patiently(connection: Connection, statement: sql.Composed) -> None:
     """Those who read the space's views take its tables in another order. Who waits shortly and lets go fails none of them; who waits for longer
     ends an autovacuum that is in the way."""
-    for wait in _WAITS:
+    for tried, wait in enumerate(_WAITS, 1):
         try:
             with connection.transaction():
                 connection.execute(sql.SQL("set local lock_timeout = {}").format(wait))
                 connection.execute(statement)
                 return
         except (LockNotAvailable, DeadlockDetected):
-            if wait is _WAITS[-1]:
+            if tried == len(_WAITS):
                 raise

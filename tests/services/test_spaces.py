@@ -210,7 +210,7 @@ def test_a_space_is_emptied_beside_a_worker_and_readers_in_at_most_a_second_or_s
 
     def runs(step: object) -> None:
         try:
-            while not stop.is_set():
+            while not stop.wait(0.005):
                 step()  # type: ignore[operator]
         except BaseException as error:
             wrong.append(error)
