@@ -157,6 +157,7 @@ def _derived(space: str) -> Iterator[Step]:
         known = [*hindsight.tables(department), *hindsight.views(department, schema(space), board(space), board_at(space))]
         yield _step(f"department_{department.name}_v2", known)
         yield _step(f"department_{department.name}_moments", hindsight.moments(department))
+        yield _step(f"department_{department.name}_histories", derive.anew(department))
 
 
 def _step(name: str, statements: Sequence[Statement]) -> Step:
