@@ -5,7 +5,8 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
-from operator import add
+from operator import add, itemgetter
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -15,8 +16,8 @@ from sinks import copy
 from sinks.derive import Column, add_slots, columns
 from sinks.session import Connection, Session, owe
 from streams.department import Department, department
-from streams.event import Touched, moment, vietnam_day
-from streams.lives import Changes, advance
+from streams.event import Touched, micros, moment, vietnam_day
+from streams.lives import Changes, History, Registry, advance
 
 _MOST_EVENTS = 5_000
 _READ = {
@@ -32,6 +33,22 @@ _FOLLOWED = """
 insert into followed as f (department, minute, known_at, followed_at) values (%(name)s, date_trunc('minute', %(known)s), %(known)s, clock_timestamp())
 on conflict (department, minute) do update set known_at = excluded.known_at, followed_at = excluded.followed_at where f.known_at < excluded.known_at"""
 
+_REGISTER = """
+with at as (
+  select greatest(clock_timestamp(), (select max(known_at) from followed where department = %(name)s) + interval '1 microsecond',
+    (select max(loaded_at) from seller_was) + interval '1 microsecond') as loaded_at
+), loaded as (
+  insert into seller (seller, unit, loaded_at) select n.seller, n.unit, at.loaded_at from unnest(%(members)s::uuid[], %(units)s::text[]) n(seller, unit), at
+  order by 1 on conflict (seller) do update set unit = excluded.unit, loaded_at = excluded.loaded_at returning *
+)
+insert into seller_was select * from loaded order by seller"""
+
+
+def histories(chosen: Department, table: str) -> Callable[[bytes], History]:
+    """What reads the stored histories of a kind of subject."""
+    decode: Callable[[bytes], History] = msgspec.msgpack.Decoder(GenericAlias(tuple, (chosen.life.states[table], ...))).decode
+    return decode
+
 
 class Figures(Session):
     """Keeps the figures of one department level with its events, over a connection of its own, of the ingest role."""
@@ -39,8 +56,8 @@ class Figures(Session):
     def __init__(self, dsn: str, space: str, name: str) -> None:
         super().__init__(dsn, space, "ioc-figures")
         self._department = department(name)
-        self._units: dict[str, str] = {}
-        self._units_as_of = moment(0)
+        self._registry = Registry()
+        self._registered_as_of = moment(0)
 
     def catch_up(self) -> Touched | None:
         """Take what one transaction can of the owed batches; what was touched, or None when nothing is owed or another worker is
@@ -54,12 +71,13 @@ class Figures(Session):
                 owed = self._owed(connection, name)
                 if not owed:
                     return None
-                self._read_units(connection, chosen)
+                self._read_registry(connection, chosen)
                 events = self._events(connection, chosen, owed)
-                changes = advance(chosen.life, events, self._units, self._load_of(connection, chosen))
+                changes = advance(chosen.life, events, self._registry, self._load_of(connection, chosen))
                 self._write(connection, chosen, changes)
                 connection.execute("delete from owed where department = %s and batch = any(%s)", [name, [b for b, _, _ in owed]])
-                connection.execute("update batch set followed_at = clock_timestamp() where batch = any(%s)", [[b for b, _, _ in owed]])
+                first = "update batch set followed_at = clock_timestamp() where batch = any(%s) and followed_at is null"  # not when counted anew
+                connection.execute(first, [[b for b, _, _ in owed]])
                 if events:
                     newest = moment(max(event.known_at_us for event in events))
                     connection.execute(_FOLLOWED, {"name": name, "known": newest})
@@ -69,20 +87,16 @@ class Figures(Session):
     def reassign(self, members: Mapping[str, str]) -> int:
         """Register members (sellers) with their unit: what they count for moves there. The number of members written.
 
-        The department's messages that came before stay where they were counted: a message belongs to the registry of its time.
+        The department's messages that came before stay where they are: a message belongs to the registry of the moment it arrived at, and a
+        move is later than every message that is counted.
         """
         chosen = self._department
         with self._reaching(), self._connected().transaction():
             connection = self._connected()
             connection.execute("select await_lock(%s)", [self._lock()])
-            self._read_units(connection, chosen)
-            before = dict(self._units)
-            connection.execute(
-                "with loaded as (insert into seller (seller, unit) select * from unnest(%s::uuid[], %s::text[]) n order by 1 "
-                "on conflict (seller) do update set unit = excluded.unit, loaded_at = clock_timestamp() returning *) "
-                "insert into seller_was select * from loaded order by seller",
-                [[*members.keys()], [*members.values()]],
-            )
+            self._read_registry(connection, chosen)
+            before = dict(self._registry.units)
+            connection.execute(_REGISTER, {"name": chosen.name, "members": [*members.keys()], "units": [*members.values()]})
             moved = [m for m, unit in members.items() if before.get(m, "") != unit]
             self._move(connection, chosen, moved, before, before | dict(members))
         return len(members)
@@ -97,15 +111,12 @@ class Figures(Session):
             binary=True,
         ).fetchall()
         changes = Changes()
-        decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(chosen.life.states[table]).decode
+        decode = histories(chosen, table)
         for key, packed in rows:
-            state = decode(packed)
-            was, now = chosen.life.counts(state, before), chosen.life.counts(state, after)
-            changes.states[table, key.hex()], changes.counted[key.hex()] = state, now
-            if was is not None:
-                changes.move(was, state.known_us, -1)
-            if now is not None:
-                changes.move(now, state.known_us, 1)
+            history = decode(packed)
+            changes.recount(chosen.life, before, history, -1)
+            changes.recount(chosen.life, after, history, 1)
+            changes.histories[table, key.hex()], changes.counted[key.hex()] = history, chosen.life.counts(history[-1], after)
         self._write(connection, chosen, changes)
 
     def _lock(self) -> int:
@@ -140,9 +151,9 @@ class Figures(Session):
         ).fetchall()
         return [make(row) for row in rows]
 
-    def _load_of(self, connection: Connection, chosen: Department) -> Callable[[str, Sequence[str]], Mapping[str, Any]]:
-        def load(table: str, keys: Sequence[str]) -> Mapping[str, Any]:
-            decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(chosen.life.states[table]).decode
+    def _load_of(self, connection: Connection, chosen: Department) -> Callable[[str, Sequence[str]], Mapping[str, History]]:
+        def load(table: str, keys: Sequence[str]) -> Mapping[str, History]:
+            decode = histories(chosen, table)
             query = sql.SQL("select uuid_send(key), state from {} where key = any(%s::uuid[])").format(
                 sql.Identifier(f"{chosen.name}_{table}")
             )
@@ -151,19 +162,20 @@ class Figures(Session):
 
         return load
 
-    def _read_units(self, connection: Connection, chosen: Department) -> None:
+    def _read_registry(self, connection: Connection, chosen: Department) -> None:
         """Only what was loaded since the last look: loading takes the same lock as catching up, so `loaded_at` never runs backwards."""
         if chosen.members:
-            query = "select uuid_send(seller), unit, loaded_at from seller where loaded_at > %s order by loaded_at"
-            for key, unit, loaded_at in connection.execute(query, [self._units_as_of], binary=True):
-                self._units[key.hex()], self._units_as_of = unit, loaded_at
+            query = "select uuid_send(seller), unit, loaded_at from seller_was where loaded_at > %s order by loaded_at"
+            for key, unit, loaded_at in connection.execute(query, [self._registered_as_of], binary=True):
+                self._registry.add(key.hex(), micros(loaded_at), unit)
+                self._registered_as_of = loaded_at
 
     def _write(self, connection: Connection, chosen: Department, changes: Changes) -> None:
         tables: dict[str, list[tuple[str, Any]]] = defaultdict(list)
-        for (table, key), state in changes.states.items():
-            tables[table].append((key, state))
-        for table, states in tables.items():
-            self._write_states(connection, chosen, table, states, changes)
+        for (table, key), history in changes.histories.items():
+            tables[table].append((key, history))
+        for table, found in tables.items():
+            self._write_histories(connection, chosen, table, found, changes)
         measures = chosen.measures
         cells = {cell: values for cell, values in changes.cells.items() if any(values)}
         self._add(connection, f"{chosen.name}_1m", ("minute", "known", "unit", "kind"), measures, _cells(cells))
@@ -188,8 +200,8 @@ class Figures(Session):
             members = {key: n for key, n in changes.members.items() if n}
             self._add(connection, f"{chosen.name}_member_1d", ("day", "member", "known"), ("n",), _members(members))
 
-    def _write_states(
-        self, connection: Connection, chosen: Department, table: str, states: Iterable[tuple[str, Any]], changes: Changes
+    def _write_histories(
+        self, connection: Connection, chosen: Department, table: str, found: Iterable[tuple[str, History]], changes: Changes
     ) -> None:
         counting = table == next(iter(chosen.life.states))
         kinds = ["uuid", "bytea", "timestamptz", "text", "text", "uuid"] if counting else ["uuid", "bytea"]
@@ -197,8 +209,8 @@ class Figures(Session):
         pack = msgspec.msgpack.Encoder().encode
         start = len(kinds).to_bytes(2, "big")
         rows = []
-        for key, state in sorted(states):
-            row = start + copy.uuid(key) + copy.sized(pack(state))
+        for key, history in sorted(found, key=itemgetter(0)):
+            row = start + copy.uuid(key) + copy.sized(pack(history))
             if counting:
                 count = changes.counted.get(key)
                 row += _NOTHING if count is None else _where(count)

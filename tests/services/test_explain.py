@@ -39,6 +39,9 @@ def fill(space: Space, total: int, seed: int) -> None:
             space.follow(name)
         members = dict(registry[turn::4]) if turn < 4 else {seller: "99999" for seller, _ in registry[turn::10]}
         keeper.reassign(members)
+        then = moment(found[: (turn + 1) * step][-1][1].known_at_us + 1)  # as if this were that day
+        for table in ("seller", "seller_was"):
+            space.rows(f"update {table} set loaded_at = '{then}' where loaded_at > '{then}' returning 1")  # our own names
     keeper.close()
 
 
