@@ -72,7 +72,7 @@ def records(connection: Connection, period: Period, repeats: bool) -> Iterator[R
     `connection` sees the tables of the space (search_path); it is read slice by slice, so nothing else may use it meanwhile unless it is in no
     transaction. Raises psycopg's errors.
     """
-    streams = [_events(connection, department(name), period) for name in period.departments]
+    streams = [events(connection, department(name), period) for name in period.departments]
     streams += [_asked(connection, period), _rejects(connection, period)]
     if repeats:
         streams += [_repeats(connection, period), _conflicts(connection, period)]
@@ -110,7 +110,8 @@ def _where(chosen: Department, period: Period) -> tuple[sql.Composable, dict[str
     return slice_of + sql.SQL(" and (unit = any(%(units)s)" + of_member + ")"), {"units": [*period.units]}
 
 
-def _events(connection: Connection, chosen: Department, period: Period) -> Iterator[Record]:
+def events(connection: Connection, chosen: Department, period: Period) -> Iterator[Record]:
+    """The events a department's table holds of the period, in its time's order."""
     held, make = reading(chosen.event)
     condition, values = _where(chosen, period)
     query = sql.SQL("select {} from {} where {} order by {}, id").format(

@@ -121,9 +121,10 @@ def _shared_grants() -> Step:
     statements: list[Statement] = [
         sql.SQL("grant usage on schema ioc to {}, {}, {}").format(reader, duty, ingest),
         sql.SQL("grant select on ioc.space, ioc.replay to {}, {}, {}").format(reader, duty, ingest),
+        sql.SQL("grant select on ioc.archive to {}").format(ingest),
         sql.SQL("grant update (wanted, speed, seek_to) on ioc.replay to {}").format(duty),
     ]
-    return "grants", _hash("1" + "\n".join(name for name, _, _ in _shared())), partial(_run, statements)
+    return "grants", _hash("2" + "\n".join(name for name, _, _ in _shared())), partial(_run, statements)
 
 
 def _clock(space: str) -> Step:
