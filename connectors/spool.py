@@ -36,7 +36,7 @@ class Sealed(msgspec.Struct, frozen=True):
 
 def folder(state_dir: Path, space: str, source: str) -> Path:
     """Where the chunks of a source lie until they are archived."""
-    return (state_dir if space == LIVE else state_dir / space) / "raw" / source
+    return (state_dir if space == LIVE else state_dir / "spaces" / space) / "raw" / source
 
 
 def unsealed(chunk: Sealed, keys: Keys) -> list[Raw]:

@@ -36,13 +36,15 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True)
 class Period:
-    """What is played: [since, until) by event time or by arrival (microseconds since 1970); of which departments, of which units (None: all)."""
+    """What is played: [since, until) by event time or by arrival (microseconds since 1970); of which departments, of which units (None: all).
+    settled: only events that are in the figures already."""
 
     since_us: int
     until_us: int
     follows: Follows
     departments: tuple[str, ...]
     units: tuple[str, ...] | None = None
+    settled: bool = False
 
 
 def extent(connection: Connection, names: Sequence[str], follows: Follows) -> tuple[int, int] | None:
@@ -75,8 +77,14 @@ def records(connection: Connection, period: Period, repeats: bool) -> Iterator[R
     streams = [events(connection, department(name), period) for name in period.departments]
     streams += [_asked(connection, period), _rejects(connection, period)]
     if repeats:
-        streams += [_repeats(connection, period), _conflicts(connection, period)]
+        streams += [again(connection, period)]
     return heapq.merge(*streams, key=_at)
+
+
+def again(connection: Connection, period: Period) -> Iterator[Record]:
+    """Duplicates and conflicts of events and rejects that are in the period themselves, in its time's order."""
+    conflicts = [_conflicts(connection, department(name), period) for name in period.departments]
+    return heapq.merge(_repeats(connection, period), *conflicts, key=_at)
 
 
 def _at(record: Record) -> int:
@@ -104,6 +112,8 @@ def _bounds(since_us: int, until_us: int) -> dict[str, Any]:
 def _where(chosen: Department, period: Period) -> tuple[sql.Composable, dict[str, Any]]:
     """The condition of a department's events in a slice, and its values but for the slice."""
     slice_of = sql.SQL("{0} >= %(since)s and {0} < %(until)s").format(sql.Identifier(period.follows))
+    if period.settled:
+        slice_of += sql.SQL(" and batch not in (select batch from owed where department = {})").format(sql.Literal(chosen.name))
     if period.units is None:
         return slice_of, {}
     of_member = " or seller is null or seller in (select seller from seller where unit = any(%(units)s))" if chosen.members else ""
@@ -206,8 +216,8 @@ def _repeats(connection: Connection, period: Period) -> Iterator[Record]:
         found = _rejected(
             connection.execute(
                 "select q.id, q.department, r.source, r.known_at, q.cause, q.wrong, q.sealed, q.size_bytes from repeat r join quarantine q using (id) "
-                "where r.rejected and r.known_at >= %(since)s and r.known_at < %(until)s and r.department = any(%(names)s)",
-                bounds | {"names": [*period.departments, "unknown"]},
+                "where r.rejected and r.known_at >= %(since)s and r.known_at < %(until)s and r.department = any(%(names)s) and q.known_at >= %(first)s",
+                bounds | {"names": [*period.departments, "unknown"], "first": moment(period.since_us)},
             )
         )
         for name in period.departments:
@@ -222,33 +232,35 @@ def _again(connection: Connection, chosen: Department, period: Period, bounds: d
     repeated = "r" if period.follows == "known_at" else "e"
     query = sql.SQL(
         "select r.source, r.known_at, {} from repeat r join {} i on i.id = r.id join {} e on e.id = r.id and e.event_time = i.event_time "
-        "where not r.rejected and r.department = %(name)s and {}.{} >= %(since)s and {}.{} < %(until)s"
+        "where not r.rejected and r.department = %(name)s and {}.{} >= %(since)s and {}.{} < %(until)s and e.{} >= %(first)s"
     ).format(
         sql.SQL(", ").join(sql.SQL(_READ.get(c.kind, "{}")).format(sql.Identifier("e", c.name)) for c in held),
         sql.Identifier(f"{chosen.name}_identity"),
         sql.Identifier(f"{chosen.name}_event"),
         *[sql.Identifier(repeated), sql.Identifier(period.follows)] * 2,
+        sql.Identifier(period.follows),
     )
-    for source, known, *row in connection.execute(query, bounds | {"name": chosen.name}, binary=True):
+    for source, known, *row in connection.execute(query, bounds | {"name": chosen.name, "first": moment(period.since_us)}, binary=True):
         event = make(row)
         event.source, event.known_at_us = source, micros(known)
         at_us = event.known_at_us if period.follows == "known_at" else event.event_time_us
         yield Record(at_us, chosen.name, chosen.subject(event).encode(), encode(event))
 
 
-def _conflicts(connection: Connection, period: Period) -> Iterator[Record]:
+def _conflicts(connection: Connection, chosen: Department, period: Period) -> Iterator[Record]:
     """Second bodies, at their arrival: they have no place of their own in event time."""
-    decoders = {name: msgspec.json.Decoder(department(name).event) for name in period.departments}
+    decode = msgspec.json.Decoder(chosen.event).decode
+    query = sql.SQL(
+        "select c.event from conflict c join {} i using (id) join {} e on e.id = i.id and e.event_time = i.event_time "
+        "where c.department = %(name)s and c.known_at >= %(since)s and c.known_at < %(until)s and e.{} >= %(first)s order by c.known_at"
+    ).format(*map(sql.Identifier, (f"{chosen.name}_identity", f"{chosen.name}_event", period.follows)))
 
     def read(since_us: int, until_us: int) -> list[Record]:
-        rows = connection.execute(
-            "select department, event from conflict where known_at >= %(since)s and known_at < %(until)s and department = any(%(names)s) order by known_at",
-            _bounds(since_us, until_us) | {"names": [*period.departments]},
-        )
+        values = _bounds(since_us, until_us) | {"name": chosen.name, "first": moment(period.since_us)}
         found = []
-        for name, text in rows:
-            event = decoders[name].decode(text)
-            found.append(Record(event.known_at_us, name, department(name).subject(event).encode(), text.encode()))
+        for (text,) in connection.execute(query, values):
+            event = decode(text)
+            found.append(Record(event.known_at_us, chosen.name, chosen.subject(event).encode(), text.encode()))
         return found
 
     return _slices(period, read)

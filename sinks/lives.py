@@ -74,7 +74,7 @@ class Figures(Session):
         chosen = self._department
         with self._reaching(), self._connected().transaction():
             connection = self._connected()
-            connection.execute("select pg_advisory_xact_lock(%s)", [self._lock()])
+            connection.execute("select await_lock(%s)", [self._lock()])
             self._read_units(connection, chosen)
             before = dict(self._units)
             connection.execute(
@@ -109,10 +109,10 @@ class Figures(Session):
         self._write(connection, chosen, changes)
 
     def _lock(self) -> int:
-        return 7242 * 2**32 + zlib.crc32(f"{self._space}/{self._department.name}".encode())
+        return lock(self._space, self._department.name)
 
     def _locked(self, connection: Connection) -> bool:
-        found = connection.execute("select pg_try_advisory_xact_lock(%s)", [self._lock()]).fetchone()
+        found = connection.execute("select try_lock(%s)", [self._lock()]).fetchone()
         return bool(found and found[0])
 
     def _owed(self, connection: Connection, name: str) -> list[tuple[int, Any, Any]]:
@@ -236,6 +236,11 @@ class Figures(Session):
                 "insert into {} as t ({names}) select {names} from {} order by {key} on conflict ({key}) do update set {changes}"
             ).format(into, new, names=names, key=key, changes=changes)
         )
+
+
+def lock(space: str, name: str) -> int:
+    """The number of the lock that is held while a department's figures follow, or members move."""
+    return 7242 * 2**32 + zlib.crc32(f"{space}/{name}".encode())
 
 
 _NOTHING = b"\xff\xff\xff\xff" * 4

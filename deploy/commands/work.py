@@ -16,6 +16,7 @@ from kafka.errors import KafkaError
 
 from deploy import console
 from deploy.embedded import parts
+from sinks import posting
 from sinks.apart import Apart, RulesApart
 from sinks.outbox import Deliverer
 from sinks.roles import ingest_dsn
@@ -24,6 +25,7 @@ from sinks.watch import Watcher
 from streams import pseudonym, settings
 from streams.brokers import kafka_python_options
 from streams.errors import Retry
+from streams.topics import LIVE
 
 
 def register(app: typer.Typer) -> None:
@@ -56,16 +58,18 @@ def work(
     from streams.app import build
 
     console.say(f"working: {found.bootstrap} -> {found.database_kind}, space {chosen.space} (Ctrl-C ends it)")
-    watcher = Watcher(ingest_dsn(chosen))
-    watcher.start()
-    deliverer = Deliverer(ingest_dsn(chosen), chosen.space, chosen)
+    watcher = Watcher(ingest_dsn(chosen)) if chosen.space == LIVE else None
+    if watcher:
+        watcher.start()
+    deliverer = Deliverer(ingest_dsn(chosen), chosen.space, posting.audible(chosen))
     deliverer.start()
     if until_alone:
         threading.Thread(target=_end_when_alone, daemon=True).start()
     try:
         asyncio.run(_run(build(chosen, found.bootstrap, store, figures, rules, topic_ids)))
     finally:
-        watcher.stop()
+        if watcher:
+            watcher.stop()
         deliverer.stop()
     store.close()
     figures.close()

@@ -181,7 +181,7 @@ class Player:
                 clock_us = self._pace.clock_us(time.monotonic())
                 if not self._buffer or self._buffer[0].at_us > clock_us:
                     self._following.mark(min(clock_us, self._period.until_us), {}, 0)
-            self._every()
+            await asyncio.to_thread(self._every)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _steer(self) -> None:

@@ -2,35 +2,43 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
 import structlog
+from kafka import KafkaConsumer, TopicPartition
 
+from deploy.commands.work import ids_of
 from deploy.replay.control import Control, reaching
 from deploy.replay.following import Following
 from deploy.replay.player import Player
 from deploy.replay.producing import Producing
 from deploy.replay.reading import Source
 from deploy.replay.worker import Worker
+from sinks import spaces
 from sinks.history import Period, Record, records
 from sinks.migrations import schema
-from sinks.roles import ingest_dsn
+from sinks.roles import ingest_dsn, replay_dsn
+from streams.brokers import kafka_python_options
+from streams.department import NAMES
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
-from streams.topics import LIVE
+from streams.store import Partition
+from streams.topics import LIVE, topic
 
 log = structlog.get_logger("replay")
 
 AGAIN_SECONDS = 2.0
+QUOTA_SECONDS = 5.0
 
 
 def run(settings: Settings, bootstrap: str) -> None:
     """Play the replay of `settings.space` to its end. Raises Misconfigured when it has none, or another player is at it; what else ends it
     stands in its row."""
-    control = Control(ingest_dsn(settings))
+    control = Control(replay_dsn(settings))
     worker = Worker(settings)
     try:
         if not control.lock(settings.space):
@@ -59,13 +67,13 @@ async def _until_it_ends(settings: Settings, bootstrap: str, control: Control, w
 async def _once(settings: Settings, bootstrap: str, control: Control, worker: Worker) -> None:
     row = control.row(settings.space)
     producing = Producing(settings, bootstrap)
-    following = Following(ingest_dsn(settings), settings.space, row.period.since_us)
+    following = Following(replay_dsn(settings), settings.space, row.period.since_us)
     player = Player(
         row, control, producing, following,
         source=lambda from_us: of_live(settings, replace(row.period, since_us=from_us)),
-        empty=lambda: None,
+        empty=lambda: empty(settings, bootstrap),
         settled=lambda: settled(settings, row.until),
-        every=worker.ensure,
+        every=_Watch(settings, worker),
     )  # fmt: skip
     try:
         await producing.start()
@@ -74,6 +82,26 @@ async def _once(settings: Settings, bootstrap: str, control: Control, worker: Wo
     finally:
         await producing.stop()
         following.close()
+
+
+class _Watch:
+    """Keeps the worker at work, and the space within what it may hold."""
+
+    def __init__(self, settings: Settings, worker: Worker) -> None:
+        self._settings = settings
+        self._worker = worker
+        self._due = 0.0
+
+    def __call__(self) -> None:
+        self._worker.ensure()
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + QUOTA_SECONDS
+        with reaching(), psycopg.connect(replay_dsn(self._settings), autocommit=True, connect_timeout=5) as connection:
+            wrong = spaces.over_quota(connection, self._settings.space)
+        if wrong:
+            raise Misconfigured(wrong, "raise what it may hold, or drop it")
 
 
 def of_live(settings: Settings, period: Period) -> Source:
@@ -95,6 +123,21 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection[object]]:
             ingest_dsn(settings.model_copy(update={"space": LIVE})), autocommit=True, options=options, connect_timeout=5
         ) as connection:
             yield connection
+
+
+def empty(settings: Settings, bootstrap: str) -> None:
+    """Take out of the space whatever was played into it; its topics are read on from where they end."""
+    names = {topic(name, settings.space): name for name in (*NAMES, "rejects", "asked")}
+    options = kafka_python_options(settings.kafka, bootstrap)
+    ids = ids_of([*names], options)
+    consumer = KafkaConsumer(**options, enable_auto_commit=False)
+    try:
+        places = [TopicPartition(name, number) for name in names for number in consumer.partitions_for_topic(name) or ()]
+        ends = {Partition(names[at.topic], ids[at.topic], at.partition): end for at, end in consumer.end_offsets(places).items()}
+    finally:
+        consumer.close(autocommit=False)
+    with reaching(), psycopg.connect(ingest_dsn(settings), autocommit=True, connect_timeout=5) as connection:
+        spaces.empty(connection, settings.space, ends)
 
 
 def settled(settings: Settings, until: datetime) -> bool:

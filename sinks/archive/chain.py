@@ -43,12 +43,12 @@ class Broken(NamedTuple):
 
 def events_name(department: str, space: str) -> str:
     """The name of the chain of a department's events."""
-    return f"events/{department}" if space == LIVE else f"{space}/events/{department}"
+    return f"events/{department}" if space == LIVE else f"spaces/{space}/events/{department}"
 
 
 def raw_name(source: str, space: str) -> str:
     """The name of the chain of what a source sent."""
-    return f"raw/{source}" if space == LIVE else f"{space}/raw/{source}"
+    return f"raw/{source}" if space == LIVE else f"spaces/{space}/raw/{source}"
 
 
 def chain_path(name: str) -> str:

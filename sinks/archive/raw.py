@@ -26,7 +26,7 @@ _OPEN, _TAKEN = re.compile(r"(\d{4}-\d\d-\d\dT\d\d)\.ndjson"), re.compile(r"(\d{
 
 def sources(state_dir: Path, space: str) -> list[str]:
     """The sources of which something lies here."""
-    where = (state_dir if space == LIVE else state_dir / space) / "raw"
+    where = (state_dir if space == LIVE else state_dir / "spaces" / space) / "raw"
     return sorted(found.name for found in where.iterdir() if found.is_dir()) if where.is_dir() else []
 
 

@@ -162,7 +162,7 @@ def test_the_same_hour_gives_the_same_bytes_and_a_run_that_died_is_done_again(ke
 def forget(space: Space) -> None:
     """As a database that never heard of the archive."""
     with psycopg.connect(space.dsn, autocommit=True) as connection:
-        connection.execute("delete from ioc.archive where chain like %s", [f"{space.name}/%"])
+        connection.execute("delete from ioc.archive where chain like %s", [f"spaces/{space.name}/%"])
 
 
 def drop_all(space: Space, monkeypatch: pytest.MonkeyPatch, ioc: Ioc) -> int:
