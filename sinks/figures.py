@@ -202,7 +202,7 @@ def _parts(row: Mapping[str, Any]) -> int:
 def _audit(connection: Connection, space: str, rows: list[dict[str, Any]]) -> list[str]:
     """The ledger against the tables, counted independently: raw events (and those that only the archive has), identities and quarantine."""
     wrong = []
-    archived = dict(connection.execute("select chain, dropped from ioc.archive").fetchall())
+    archived = dict(connection.execute("select chain, dropped from archived").fetchall())
     for chosen in departments():
         name = chosen.name
         said = sum(r["on_time"] + r["late"] for r in rows if r["department"] == name)

@@ -130,7 +130,6 @@ def _shared_grants() -> Step:
     statements: list[Statement] = [
         sql.SQL("grant usage on schema ioc to {}, {}, {}, {}").format(reader, duty, ingest, replay),
         sql.SQL("grant select on ioc.space, ioc.replay to {}, {}, {}, {}").format(reader, duty, ingest, replay),
-        sql.SQL("grant select on ioc.archive to {}, {}").format(ingest, replay),
         sql.SQL("grant update (wanted, speed, seek_to) on ioc.replay to {}").format(duty),
         sql.SQL("grant insert, update, delete on ioc.replay to {}").format(replay),
         sql.SQL("grant update (used_at) on ioc.space to {}").format(replay),

@@ -78,7 +78,7 @@ def _dropped(connection: Connection, space: str, chosen: Department, name: str, 
             [f"{schema(space)}.{chosen.name}_event", chunk.until, chunk.since],
         )
         connection.execute(
-            "update ioc.archive set dropped_before = greatest(dropped_before, %s), dropped = dropped + %s where chain = %s",
+            "update archived set dropped_before = greatest(dropped_before, %s), dropped = dropped + %s where chain = %s",
             [chunk.until, held, name],
         )
     return int(held)

@@ -44,7 +44,7 @@ class Keeping:
         if at.get(self.store, path) != content:
             raise Retry(f"the archive did not keep {path} as it was written", "run it again; is its disk whole, or full?")
         self._connection.execute(
-            "insert into ioc.archive (chain, lines, head) values (%s, %s, %s) "
+            "insert into archived (chain, lines, head) values (%s, %s, %s) "
             "on conflict (chain) do update set lines = excluded.lines, head = excluded.head, written_at = clock_timestamp()",
             [self.name, len(self.lines), self.lines[-1].chain],
         )
@@ -53,7 +53,7 @@ class Keeping:
 
 def remembered(connection: Connection, name: str, lines: list[Line]) -> str | None:
     """What is wrong with a chain, held against what the database remembers of it: one that was cut short, or written anew as a whole."""
-    row = connection.execute(sql.SQL("select lines, head from ioc.archive where chain = %s"), [name]).fetchone()
+    row = connection.execute(sql.SQL("select lines, head from archived where chain = %s"), [name]).fetchone()
     if row is None:
         return None
     if len(lines) < row[0]:

@@ -32,7 +32,7 @@ def events(connection: Connection, store: Store, space: str, chosen: Department,
     the chain is not what was written, Retry when the store is away.
     """
     name = chain.events_name(chosen.name, space)
-    row = connection.execute("select dropped_before from ioc.archive where chain = %s", [name]).fetchone()
+    row = connection.execute("select dropped_before from archived where chain = %s", [name]).fetchone()
     before: datetime | None = row[0] if row else None
     table = history.events(connection, chosen, period)
     if before is None or (period.follows == "event_time" and micros(before) <= period.since_us):

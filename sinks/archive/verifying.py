@@ -29,7 +29,7 @@ def names(store: Store, space: str, connection: Connection | None) -> list[str]:
     """All chains of a space: those that lie in the store, those that have files there, and those the database knows of."""
     roots = [f"{kind}/" if space == LIVE else f"spaces/{space}/{kind}/" for kind in ("events", "raw")]
     found = {root + path.removeprefix(root).split("/")[0] for root in roots for path in at.paths(store, root)}
-    known = [] if connection is None else connection.execute("select chain from ioc.archive").fetchall()
+    known = [] if connection is None else connection.execute("select chain from archived").fetchall()
     return sorted(found | {name for (name,) in known if name.startswith(tuple(roots))})
 
 

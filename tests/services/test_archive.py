@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import psycopg
 import pytest
 import typer
 from hypothesis import HealthCheck, given, settings
@@ -61,7 +60,6 @@ def kept(request: pytest.FixtureRequest, space: Space, tmp_path: Path, monkeypat
         monkeypatch.setenv("IOC_ARCHIVE__FOLDER", str(settled.folder))
         space.settings = space.settings.model_copy(update={"archive": settled})
         yield space
-        forget(space)
         return
     with s3.serving("ioc") as url:
         monkeypatch.setenv("SECRET", "secret")
@@ -70,7 +68,6 @@ def kept(request: pytest.FixtureRequest, space: Space, tmp_path: Path, monkeypat
             monkeypatch.setenv(f"IOC_ARCHIVE__{name.upper()}", value)
         space.settings = space.settings.model_copy(update={"archive": Archive(**told)})  # type: ignore[arg-type]  # all text
         yield space
-    forget(space)
 
 
 in_folder = pytest.mark.parametrize("kept", ["folder"], indirect=True)
@@ -161,8 +158,7 @@ def test_the_same_hour_gives_the_same_bytes_and_a_run_that_died_is_done_again(ke
 
 def forget(space: Space) -> None:
     """As a database that never heard of the archive."""
-    with psycopg.connect(space.dsn, autocommit=True) as connection:
-        connection.execute("delete from ioc.archive where chain like %s", [f"spaces/{space.name}/%"])
+    space.rows("delete from archived returning chain")
 
 
 def drop_all(space: Space, monkeypatch: pytest.MonkeyPatch, ioc: Ioc) -> int:
