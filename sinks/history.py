@@ -47,6 +47,10 @@ class Period:
     settled: bool = False
 
 
+Read = Callable[[Connection, Department, Period], Iterator[Record]]
+"""As `events`."""
+
+
 def extent(connection: Connection, names: Sequence[str], follows: Follows) -> tuple[int, int] | None:
     """The first and last time of what is stored of these departments, microseconds since 1970; None where nothing is."""
     parts = [sql.SQL("select min({0}), max({0}) from {1}").format(sql.Identifier(follows), sql.Identifier(f"{n}_event")) for n in names]
@@ -68,13 +72,13 @@ def count(connection: Connection, period: Period) -> int:
     return total
 
 
-def records(connection: Connection, period: Period, repeats: bool) -> Iterator[Record]:
+def records(connection: Connection, period: Period, repeats: bool, read: "Read | None" = None) -> Iterator[Record]:
     """Events, signs of life and rejects of the period, in its time's order; with `repeats`, duplicates and conflicts too, each after its first.
 
     `connection` sees the tables of the space (search_path); it is read slice by slice, so nothing else may use it meanwhile unless it is in no
-    transaction. Raises psycopg's errors.
+    transaction. read: what gives a department's events (None: `events`, which reads the table). Raises psycopg's errors.
     """
-    streams = [events(connection, department(name), period) for name in period.departments]
+    streams = [(read or events)(connection, department(name), period) for name in period.departments]
     streams += [_asked(connection, period), _rejects(connection, period)]
     if repeats:
         streams += [again(connection, period)]

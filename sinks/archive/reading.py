@@ -2,8 +2,8 @@
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -18,13 +18,19 @@ from sinks.history import Period, Record
 from sinks.session import Connection
 from streams.department import Department
 from streams.errors import Misconfigured
-from streams.event import micros
+from streams.event import DAY_US, micros
+from streams.settings import Settings
 
 Placed = tuple[int, str, Record]
 """(its place in time, its id, the record): what the order follows from."""
 
 
-def events(connection: Connection, store: Store, space: str, chosen: Department, period: Period) -> Iterator[Record]:
+def reader(settings: Settings) -> history.Read:
+    """What `history.records` reads events of `settings.space` with, archived ones included. The archive is not touched while the table has all."""
+    return lambda connection, chosen, period: events(connection, lambda: at.opened(settings), settings.space, chosen, period)
+
+
+def events(connection: Connection, opened: Callable[[], Store], space: str, chosen: Department, period: Period) -> Iterator[Record]:
     """The events of a department in the period, in its time's order: those of the table and those that are in the archive only, each once.
 
     `connection` sees the tables of the space; it is used as `history.events` does. Memory does not grow with the period: by event time a file is
@@ -39,7 +45,7 @@ def events(connection: Connection, store: Store, space: str, chosen: Department,
         return table
     units = None if period.units is None else frozenset(period.units)
     sellers = _members(connection, chosen, period)
-    held = archived(store, name, chosen, period, units, sellers)
+    held = archived(opened(), name, chosen, period, units, sellers)
     return _once(heapq.merge(held, _placed(table), key=lambda each: each[:2]))
 
 
@@ -125,3 +131,21 @@ def _members(connection: Connection, chosen: Department, period: Period) -> froz
         return frozenset()
     rows = connection.execute("select seller from seller where unit = any(%s)", [[*period.units]]).fetchall()
     return frozenset(seller.hex for (seller,) in rows)
+
+
+def dropped(connection: Connection, settings: Settings, period: Period) -> tuple[int, int, int]:
+    """Of what may be in the archive only: how many events of the period (about: whole days, all units), and the first and last of all their times;
+    (0, 0, 0) where the table has everything. Raises Retry, Misconfigured."""
+    rows = connection.execute("select chain, dropped_before from archived where dropped_before is not null").fetchall()
+    before: dict[str, int] = {name: micros(at_) for name, at_ in rows}
+    by_event = period.follows == "event_time"
+    count, times = 0, list[int]()
+    for name in period.departments:
+        gone = before.get(chain.events_name(name, settings.space))
+        for line in at.load(at.opened(settings), chain.events_name(name, settings.space))[0] if gone else ():
+            times += (line.first_us, line.last_us) if by_event else (line.first_known_us, line.last_known_us)
+            if _touches(line, period):
+                days = {micros(datetime.fromisoformat(day).replace(tzinfo=UTC)): events for day, events in line.days.items()}
+                meant = {day: n for day, n in days.items() if not by_event or (day < period.until_us and day + DAY_US > period.since_us)}
+                count += sum(n for day, n in meant.items() if gone is not None and day < gone)
+    return (count, min(times), max(times)) if times else (0, 0, 0)

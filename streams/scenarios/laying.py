@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from types import UnionType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -20,6 +20,29 @@ MINUTE_US = 60_000_000
 MOST_DONG = 10**15
 Follows = Literal["event_time", "known_at"]
 Made = Event | Rejected
+T = TypeVar("T")
+
+
+def ordered(stream: Iterable[tuple[int, Iterable[tuple[int, T]]]]) -> Iterator[tuple[int, T]]:
+    """What became of each part of an ordered stream, in order again. stream: (place, what became of it, with places that are not before it)."""
+    waiting: list[tuple[int, int, T]] = []
+    count = 0
+    for at_us, became in stream:
+        while waiting and waiting[0][0] <= at_us:
+            place_us, _, made = heapq.heappop(waiting)
+            yield place_us, made
+        for place_us, made in became:
+            count += 1
+            heapq.heappush(waiting, (place_us, count, made))
+    while waiting:
+        place_us, _, made = heapq.heappop(waiting)
+        yield place_us, made
+
+
+def reach_us(scenario: Scenario, follows: Follows) -> int:
+    """How much later than an event what becomes of it may stand: who begins in the middle of a stream begins to read so much before."""
+    late = sum(change.delay_minutes or 0 for change in scenario.changes) if follows == "known_at" else 0
+    return (late + sum(change.surge is not None or change.fault is not None for change in scenario.changes)) * MINUTE_US
 
 
 @dataclass(frozen=True)
@@ -33,19 +56,9 @@ class Laid:
     unit_of: Callable[[Any], str | None] = lambda event: event.unit
 
     def apply(self, events: Iterable[Event]) -> Iterator[Made]:
-        """The events as the scenario has them, in the order of the stream; what could not be read as a reject, at its arrival or in its place.
+        """The events as the scenario has them, in the order of the stream; what could not be read as a reject, in its place.
         Held in memory: what is delayed, and what surges within a minute."""
-        waiting: list[tuple[int, int, Made]] = []
-        count = 0
-        for event in events:
-            at_us = self._place(event)
-            while waiting and waiting[0][0] <= at_us:
-                yield heapq.heappop(waiting)[2]
-            for place_us, made in self._made(event):
-                count += 1
-                heapq.heappush(waiting, (place_us, count, made))
-        while waiting:
-            yield heapq.heappop(waiting)[2]
+        return (made for _, made in ordered((self.place(event), self.made(event)) for event in events))
 
     def asked(self, asked: Asked) -> Asked:
         """A sign of life as the scenario has it: a source that is dropped as a whole does not answer."""
@@ -57,10 +70,11 @@ class Laid:
         silent = any(change.silences(rejected.department, rejected.source, rejected.known_at_us) for change in self.scenario.changes)
         return None if silent else rejected
 
-    def _place(self, event: Event) -> int:
+    def place(self, event: Event) -> int:
+        """Where an event stands in the stream."""
         return event.event_time_us if self.follows == "event_time" else event.known_at_us
 
-    def _made(self, event: Event) -> Iterator[tuple[int, Made]]:
+    def made(self, event: Event) -> Iterator[tuple[int, Made]]:
         """What becomes of one event, with its place in the stream: never before the event's own."""
         unit = self.unit_of(event)
         held = [event]
@@ -72,11 +86,11 @@ class Laid:
                 if not (change.chooses(self.department.name, each, unit) and _share(salt) < change.share):
                     after.append(each)
                 elif change.fault == "reject":
-                    rejects.append((self._place(each), self._reject(each)))
+                    rejects.append((self.place(each), self._reject(each)))
                 else:
                     after += _changed(change, each, salt)
             held = after
-        yield from ((self._place(each), each) for each in held)
+        yield from ((self.place(each), each) for each in held)
         yield from rejects
 
     def _reject(self, event: Event) -> Rejected:

@@ -93,9 +93,8 @@ def lines(space: Space) -> list[chain.Line]:
 
 def replayed(space: Space, period: Period, from_archive: bool = True) -> list[bytes]:
     with space.connect() as connection:
-        store, chosen = at.opened(space.settings), department("payment")
-        read = reading.events(connection, store, space.name, chosen, period) if from_archive else history.events(connection, chosen, period)
-        return [record.value for record in read]
+        read = reading.reader(space.settings) if from_archive else history.events
+        return [record.value for record in read(connection, department("payment"), period)]
 
 
 def ever(follows: Any = "event_time", units: tuple[str, ...] | None = None) -> Period:
