@@ -22,7 +22,7 @@ Follows = Literal["event_time", "known_at"]
 
 SLICE_FEWEST, SLICE_MOST = 4_000, 16_000
 """Records a slice of time should hold."""
-FIRST_SLICE_US, SHORTEST_US, LONGEST_US = 60_000_000, 1_000_000, 86_400_000_000
+FIRST_SLICE_US, SHORTEST_US, LONGEST_US = 60_000_000, 1_000_000, 3_600_000_000  # after a quiet stretch a busy slice is read whole
 
 
 class Record(NamedTuple):
