@@ -43,6 +43,7 @@ class Keeping:
         at.put(self.store, path, content)
         if at.get(self.store, path) != content:
             raise Retry(f"the archive did not keep {path} as it was written", "run it again; is its disk whole, or full?")
+        at.settle(self.store)
         self._connection.execute(
             "insert into archived (chain, lines, head) values (%s, %s, %s) "
             "on conflict (chain) do update set lines = excluded.lines, head = excluded.head, written_at = clock_timestamp()",

@@ -1,5 +1,6 @@
 """Where the archive lies: a folder, or a bucket of any S3-compatible store; whole objects are put and got."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -60,6 +61,12 @@ def put(store: Store, path: str, content: bytes) -> None:
     """Write a whole object, or replace it: all of it or nothing. Raises Retry, Misconfigured."""
     with _reaching():
         obstore.put(store, path, content, use_multipart=False)
+
+
+def settle(store: Store) -> None:
+    """When it returns, what was put is on the disk; a bucket answers only then."""
+    if isinstance(store, LocalStore):
+        os.sync()
 
 
 def paths(store: Store, prefix: str = "") -> list[str]:
