@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from connectors.intake import intake
-from connectors.pump import producer
+from connectors.producing import producer
 from streams import pseudonym
 from streams.brokers import kafka_python_options
 from streams.errors import Misconfigured, Retry

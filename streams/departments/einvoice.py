@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from streams.department import Department
-from streams.event import DAY_US, Day, Dong, Event, Id, Key, TimeUs, Word, day_start_us
+from streams.event import DAY_US, Day, Dong, Event, Id, Key, Party, PartyKey, TimeUs, Word, day_start_us
 from streams.figures import Daily, Figure, Glass, Percentile, Sum
 from streams.lives import MINUTE_US, Count, Life, Subject, Told
 
@@ -26,7 +26,7 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     key: Key
-    seller: Key
+    seller: PartyKey
     form: Word
     series: Word
     day: Day
@@ -84,7 +84,7 @@ class Einvoice(Event, frozen=True, kw_only=True, omit_defaults=True):
     known (`MLTDiep`, `LTBao`, `TCTBao`, `MLoi`), counted.
     """
 
-    seller: Id | None = None
+    seller: Party | None = None
     question: Id | None = None
     unknown: tuple[str, ...] = ()
     facts: Facts = Facts()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.pump import producer
+from connectors.producing import producer
 from deploy.embedded.parts import Parts
 from deploy.embedded.topics import create_topics
 from deploy.fleet import Fleet

@@ -27,7 +27,7 @@ from starlette.applications import Starlette
 from structlog.testing import capture_logs
 from topic import records
 
-from connectors import cursors, webhook
+from connectors import cursors, spool, webhook
 from connectors.fuse import REJECTS_ALLOWED
 from connectors.pump import reset_fuse
 from deploy.embedded import kafka as embedded_kafka
@@ -37,7 +37,7 @@ from sinks.migrations import migrate
 from streams import pseudonym
 from streams.brokers import aiokafka_options, kafka_python_options
 from streams.errors import Misconfigured
-from streams.settings import Settings, Source
+from streams.settings import Archive, Settings, Source
 from streams.topics import topic
 
 SECRET = b"shared with the bank"
@@ -192,6 +192,21 @@ def test_an_unsigned_item_is_never_taken_at_the_door(hooks: Hooks) -> None:
     answer = hooks.client.post("/hooks/bank-hdbank", json=item(1))
     assert answer.json()["code"] != "00"
     assert hooks.held("payment") == []
+
+
+def test_a_confirmed_notice_is_kept_as_it_came_where_that_is_wanted(hooks: Hooks) -> None:
+    own = hooks.settings.model_copy(update={"archive": Archive(raw=True)})
+    where = spool.folder(own.state_dir, own.space, "bank-vnpay")
+    with served(own, hooks.bootstrap) as client:
+        assert Hooks(own, hooks.bootstrap, client).sent("vnpay", 1).status_code == 200
+        (chunk,) = [chunk for path in where.glob("*.ndjson") for chunk, _ in spool.chunks(path.read_bytes())]
+        ((_, raw),) = spool.unsealed(chunk, pseudonym.load(own.state_dir))
+        assert b"vnp_TxnRef=1" in raw
+        for path in where.glob("*"):
+            path.unlink()
+        where.rmdir()
+        where.write_text("no folder can be made here")
+        assert Hooks(own, hooks.bootstrap, client).sent("vnpay", 2).status_code == 503
 
 
 def test_a_hook_that_does_not_exist_is_not_found(hooks: Hooks) -> None:
