@@ -1,6 +1,6 @@
 """Where each source goes on, and whether its fuse is blown: the compacted topic `ioc.cursors`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,25 +20,26 @@ class Place(msgspec.Struct, frozen=True, omit_defaults=True):
     blown_at_us: int | None = None
 
 
-def load(options: Mapping[str, Any], topic: str, source: str) -> Place:
-    """The last place stored for a source. `options` are those of `streams.brokers.kafka_python_options`.
+def load(options: Mapping[str, Any], topic: str, source: str, stopped: Callable[[], bool] = lambda: False) -> Place:
+    """The last place stored for a source. `options` are those of `streams.brokers.kafka_python_options`; stopped: whether to give up.
 
     Raises Retry when Kafka cannot be read.
     """
+    patience = {"bootstrap_timeout_ms": PATIENCE_MS, "request_timeout_ms": PATIENCE_MS}
     try:
-        consumer = KafkaConsumer(**options, enable_auto_commit=False, group_id=None, bootstrap_timeout_ms=10_000)
+        consumer = KafkaConsumer(**options, **patience, enable_auto_commit=False, group_id=None)
     except KafkaError as error:
         raise _away(error) from error
     try:
-        found = _last_of(consumer, topic, source.encode())
+        found = _last_of(consumer, topic, source.encode(), stopped)
     except KafkaError as error:
         raise _away(error) from error
     finally:
-        consumer.close(autocommit=False, timeout_ms=PATIENCE_MS)
+        consumer.close(autocommit=False, timeout_ms=1_000)
     return Place() if found is None else msgspec.json.decode(found, type=Place)
 
 
-def _last_of(consumer: KafkaConsumer, topic: str, source: bytes) -> bytes | None:
+def _last_of(consumer: KafkaConsumer, topic: str, source: bytes, stopped: Callable[[], bool]) -> bytes | None:
     partitions = consumer.partitions_for_topic(topic)
     if not partitions:
         raise Retry(f"Kafka has no topic {topic} yet", "`ioc up` makes the topics")
@@ -49,13 +50,15 @@ def _last_of(consumer: KafkaConsumer, topic: str, source: bytes) -> bytes | None
     reach = FIRST_LOOK_RECORDS
     while True:  # the newest records first: a source that runs has its place there
         lows = {place: max(starts[place], ends[place] - reach) for place in places}
-        found = _newest(consumer, source, lows, ends)
+        found = _newest(consumer, source, lows, ends, stopped)
         if found is not None or lows == starts:
             return found
         reach *= 20
 
 
-def _newest(consumer: KafkaConsumer, source: bytes, lows: Mapping[Any, int], ends: Mapping[Any, int]) -> bytes | None:
+def _newest(
+    consumer: KafkaConsumer, source: bytes, lows: Mapping[Any, int], ends: Mapping[Any, int], stopped: Callable[[], bool]
+) -> bytes | None:
     latest, value = -1, None
     unread = {place for place, end in ends.items() if lows[place] < end}
     for place in lows:
@@ -64,7 +67,7 @@ def _newest(consumer: KafkaConsumer, source: bytes, lows: Mapping[Any, int], end
     while unread:
         batches = consumer.poll(timeout_ms=1000)
         silent = 0 if batches else silent + 1
-        if silent > 30:
+        if silent > 30 or (silent and stopped()):
             raise Retry("Kafka does not give the stored cursors")
         for record in (record for records in batches.values() for record in records):
             # by time, not by offset: after partitions were added a key may stand in two of them

@@ -63,8 +63,8 @@ def producer(options: Mapping[str, Any]) -> KafkaProducer:
         max_request_size=MESSAGE_MOST_BYTES,
         request_timeout_ms=120_000,
         delivery_timeout_ms=900_000,
-        max_block_ms=30_000,
-        bootstrap_timeout_ms=10_000,
+        max_block_ms=5_000,  # send() may wait for the topic's metadata, deaf to a termination
+        bootstrap_timeout_ms=5_000,
         reconnect_backoff_max_ms=1_000,
         allow_auto_create_topics=False,
         metrics_enabled=False,
@@ -295,7 +295,9 @@ class Pump:
 
     def _load(self) -> Place:
         if self._place is None:
-            self._place = self._stored = cursors.load(self._kafka, topic("cursors", self._intake.space), self.tally.source)
+            self._place = self._stored = cursors.load(
+                self._kafka, topic("cursors", self._intake.space), self.tally.source, self._stop.is_set
+            )
             self.tally.cursor = self._place.cursor
         return self._place
 

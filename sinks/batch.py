@@ -61,6 +61,16 @@ class Conflict(NamedTuple):
     value: bytes
 
 
+class Repeat(NamedTuple):
+    """A record that came again. rejected: whether it is one that cannot be understood."""
+
+    department: str
+    id: str
+    rejected: bool
+    source: str
+    known_at_us: int
+
+
 Seen = tuple[Any, bytes, bytes]
 """An event that may be new: the event, its body (encoded), the record."""
 
@@ -79,6 +89,7 @@ class Part:
     times_us: list[int] = field(default_factory=list)
     tally: dict[tuple[str, int, str], int] = field(default_factory=lambda: defaultdict(int))
     conflicts: list[Conflict] = field(default_factory=list)
+    repeats: list[Repeat] = field(default_factory=list)
 
     @property
     def hours(self) -> list[int]:
@@ -94,7 +105,9 @@ class Part:
             minute, late = event.known_at_us // MINUTE_US, chosen.is_late(event.event_time_us, event.known_at_us)
             counts.change(chosen.name, event.source, minute, "late" if late else "on_time", -1)
             counts.change(chosen.name, event.source, minute, "duplicate" if own == body else "conflict", 1)
-            if own != body:
+            if own == body:
+                self.repeats.append(Repeat(chosen.name, event.id, False, event.source, event.known_at_us))
+            else:
                 self.conflicts.append(_conflict(event, own, value))
 
 
@@ -178,6 +191,7 @@ class Preparer:
                 outcome = "late" if known_us - event_us > late_us else "on_time"
             elif first[1] == body:
                 outcome = "duplicate"
+                part.repeats.append(Repeat(name, event.id, False, source, known_us))
             else:
                 outcome = "conflict"
                 part.conflicts.append(_conflict(event, body, value))

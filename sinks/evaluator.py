@@ -32,7 +32,7 @@ not at all (`ioc rules verify` tells)."""
 class Evaluator(Session):
     """Decides the rules of a space, over a connection of the ingest role. However many there are, one at a time is at work.
 
-    clock: the second up to which it is known what was heard; None is the database's own time.
+    clock: the second up to which it is known what was heard; None is the space's own clock.
     """
 
     def __init__(self, dsn: str, space: str, ring: Ring, clock: Callable[[], float] | None = None) -> None:
@@ -56,7 +56,7 @@ class Evaluator(Session):
             self._read_ahead(connection)
             try:
                 with connection.transaction():
-                    found = connection.execute("select pg_try_advisory_xact_lock(%s)", [lock(self._space)]).fetchone()
+                    found = connection.execute("select try_lock(%s)", [lock(self._space)]).fetchone()
                     changed = bool(found and found[0]) and self._evaluate(connection)
             except Broken as broken:
                 self._round = -1
@@ -79,7 +79,7 @@ class Evaluator(Session):
         """What `look` finds in one snapshot once all that is owed is decided; then everything is as it was: nothing stays written, nobody is told."""
         with self._reaching():
             connection = self._connected()
-            connection.execute("select pg_advisory_lock(%s)", [lock(self._space)])
+            connection.execute("select keep_lock(%s)", [lock(self._space)])
             try:
                 with connection.transaction(force_rollback=True):
                     connection.execute("set transaction isolation level repeatable read")
@@ -88,7 +88,7 @@ class Evaluator(Session):
                     return look(connection)
             finally:
                 self._round = -1
-                connection.execute("select pg_advisory_unlock(%s)", [lock(self._space)])
+                connection.execute("select free_lock(%s)", [lock(self._space)])
 
     def _evaluate(self, connection: Connection) -> bool:
         self._take_over(connection)
@@ -128,7 +128,7 @@ class Evaluator(Session):
             self._decided = 0
 
     def _owed(self, connection: Connection) -> Owed:
-        row = connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()
+        row = connection.execute("select extract(epoch from clock())::float8").fetchone()
         assert row is not None  # noqa: S101  # a select without from has one row
         clock = self._clock() if self._clock else float(row[0])
         limit = int(clock // 60) - NEAR

@@ -41,6 +41,12 @@ def moments(department: Department) -> list[sql.Composed]:
     return [made.format(sql.Identifier(f"{table}_when"), sql.Identifier(table), _DAY, _SLOT)]
 
 
+def arrivals(department: Department) -> list[sql.Composed]:
+    """A way to the events that arrived in a stretch of time, for replays: arrivals lie together, so ranges of blocks suffice."""
+    made = sql.SQL("create index {} on {} using brin (known_at) with (pages_per_range = 16, autosummarize = on)")
+    return [made.format(sql.Identifier(f"{department.name}_event_arrived"), sql.Identifier(f"{department.name}_event"))]
+
+
 def views(department: Department, space: str, board: str, board_at: str) -> list[sql.Composed]:
     """The views of `board` that explain figures, and those of `board_at` that show them as of a moment."""
     d, histogram = department.name, f"{department.histogram}_1m"

@@ -1,10 +1,11 @@
 """Migrations: numbered SQL files and the departments' derived tables, one transaction each, checked by hash."""
 
 import hashlib
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import LiteralString, cast
 
 import psycopg
 from psycopg import sql
@@ -21,6 +22,14 @@ Step = tuple[str, str, Callable[[Connection], None]]
 """(name, hash, what it runs)."""
 
 _SQL = Path(__file__).parent / "sql"
+_DEFINED = sql.SQL("security definer set search_path = pg_catalog, pg_temp ")
+"""A function that does more than who calls it may."""
+_HIDDEN = ("stream_offset", "owed_minute", "outbox", "silence", "beat")
+"""Tables of live that no replay has any use for."""
+_LOCKS: tuple[tuple[str, LiteralString, LiteralString], ...] = (
+    ("await_lock", "void", "pg_advisory_xact_lock"), ("try_lock", "bool", "pg_try_advisory_xact_lock"),
+    ("keep_lock", "void", "pg_advisory_lock"), ("free_lock", "bool", "pg_advisory_unlock"),
+)  # fmt: skip
 _SHARED = ""
 """What all spaces share, in the list of migrations."""
 
@@ -72,7 +81,7 @@ def _prepare(connection: Connection, settings: Settings) -> None:
 
 
 def _steps(space: str) -> list[Step]:
-    return [*_files(space), *_derived(space), _clock(space), _grants(space)]
+    return [*_files(space), *_derived(space), _clock(space), _locks(space), _grants(space)]
 
 
 def _steps_due(connection: Connection, space: str, search: str, steps: Sequence[Step]) -> Iterator[str]:
@@ -117,29 +126,49 @@ def _shared() -> Iterator[Step]:
 
 
 def _shared_grants() -> Step:
-    reader, duty, ingest = (sql.Identifier(role) for role in (roles.READER, roles.DUTY, roles.INGEST))
+    reader, duty, ingest, replay = (sql.Identifier(role) for role in (roles.READER, roles.DUTY, roles.INGEST, roles.REPLAY))
     statements: list[Statement] = [
-        sql.SQL("grant usage on schema ioc to {}, {}, {}").format(reader, duty, ingest),
-        sql.SQL("grant select on ioc.space, ioc.replay to {}, {}, {}").format(reader, duty, ingest),
+        sql.SQL("grant usage on schema ioc to {}, {}, {}, {}").format(reader, duty, ingest, replay),
+        sql.SQL("grant select on ioc.space, ioc.replay to {}, {}, {}, {}").format(reader, duty, ingest, replay),
         sql.SQL("grant update (wanted, speed, seek_to) on ioc.replay to {}").format(duty),
+        sql.SQL("grant insert, update, delete on ioc.replay to {}").format(replay),
+        sql.SQL("grant update (used_at) on ioc.space to {}").format(replay),
+        sql.SQL("grant execute on function ioc.try_play(text) to {}").format(replay),
     ]
-    return "grants", _hash("1" + "\n".join(name for name, _, _ in _shared())), partial(_run, statements)
+    return "grants", _hash("2" + "\n".join(name for name, _, _ in _shared())), partial(_run, statements)
 
 
 def _clock(space: str) -> Step:
     """`clock()`: the time rules are decided at; and, for those who read a replay's boards, its own now(), found before pg_catalog's."""
-    made = sql.SQL("create function {}.{}() returns timestamptz language sql stable as {}")
+    made = sql.SQL("create function {}.{}() returns timestamptz language sql stable {}as {}")
 
-    def function(where: str, name: str, body: sql.Composable) -> sql.Composed:
-        return made.format(sql.Identifier(where), sql.Identifier(name), sql.Literal(body.as_string(None)))
+    def function(where: str, name: str, body: sql.Composable, guarded: sql.SQL = sql.SQL("")) -> sql.Composed:
+        return made.format(sql.Identifier(where), sql.Identifier(name), guarded, sql.Literal(body.as_string(None)))
 
     if space == LIVE:
         return _step("clock", [function(schema(space), "clock", sql.SQL("select clock_timestamp()"))])
     name = sql.Literal(space)
     followed = sql.SQL("select coalesce((select followed from ioc.replay where space = {}), clock_timestamp())").format(name)
     shown = sql.SQL("select coalesce(ioc.replayed({}), pg_catalog.now())").format(name)
-    statements = [function(schema(space), "clock", followed), function(board(space), "now", shown)]
+    statements = [function(schema(space), "clock", followed, _DEFINED), function(board(space), "now", shown)]
     return _step("clock", statements)
+
+
+def _locks(space: str) -> Step:
+    """Locks of a space by number: until the transaction's end (await_lock, try_lock), or the session's (keep_lock, free_lock). The role of a space
+    may take no others: it could hold live's."""
+    key: sql.Composable = sql.SQL("$1")
+    guarded = sql.SQL("")
+    if space != LIVE:
+        key, guarded = sql.SQL("{}, hashint8($1)").format(zlib.crc32(space.encode()) - 2**31), _DEFINED
+    made = sql.SQL("create function {}(key bigint) returns {} language sql volatile {}as {}")
+    statements: list[Statement] = []
+    for name, gives, does in _LOCKS:
+        named, body = sql.Identifier(schema(space), name), sql.SQL("select {}({})").format(sql.SQL(does), key)
+        statements.append(made.format(named, sql.SQL(gives), guarded, sql.Literal(body.as_string(None))))
+        statements.append(sql.SQL("revoke execute on function {}(bigint) from public").format(named))
+        statements.append(sql.SQL("grant execute on function {}(bigint) to {}").format(named, sql.Identifier(roles.writer(space))))
+    return _step("locks", statements)
 
 
 def _derived(space: str) -> Iterator[Step]:
@@ -157,6 +186,7 @@ def _derived(space: str) -> Iterator[Step]:
         known = [*hindsight.tables(department), *hindsight.views(department, schema(space), board(space), board_at(space))]
         yield _step(f"department_{department.name}_v2", known)
         yield _step(f"department_{department.name}_moments", hindsight.moments(department))
+        yield _step(f"department_{department.name}_arrivals", hindsight.arrivals(department))
         yield _step(f"department_{department.name}_histories", derive.anew(department))
 
 
@@ -165,23 +195,31 @@ def _step(name: str, statements: Sequence[Statement]) -> Step:
 
 
 def _grants(space: str) -> Step:
-    ingest, reader, duty = sql.Identifier(roles.INGEST), sql.Identifier(roles.READER), sql.Identifier(roles.DUTY)
+    writer, reader, duty, replay = (sql.Identifier(role) for role in (roles.writer(space), roles.READER, roles.DUTY, roles.REPLAY))
     live, seen, past = (sql.Identifier(name) for name in (schema(space), board(space), board_at(space)))
     statements: list[Statement] = [
-        sql.SQL("grant usage on schema {} to {}").format(live, ingest),
-        sql.SQL("grant select, insert, update, delete on all tables in schema {} to {}").format(live, ingest),
-        sql.SQL("grant usage on all sequences in schema {} to {}").format(live, ingest),
-        sql.SQL("grant usage on schema {} to {}").format(seen, reader),
-        sql.SQL("grant select on all tables in schema {} to {}").format(seen, reader),
-        sql.SQL("grant usage on schema {} to {}").format(past, reader),
-        sql.SQL("grant select on all tables in schema {} to {}").format(past, reader),
+        sql.SQL("grant usage on schema {} to {}, {}").format(live, writer, replay),
+        sql.SQL("grant select, insert, update, delete on all tables in schema {} to {}").format(live, writer),
+        sql.SQL("grant usage on all sequences in schema {} to {}").format(live, writer),
+        sql.SQL("grant select on all tables in schema {} to {}").format(live, replay),
+        *(
+            sql.SQL(text).format(where, writer, reader, replay)
+            for where in (seen, past)
+            for text in ("grant usage on schema {} to {}, {}, {}", "grant select on all tables in schema {} to {}, {}, {}")
+        ),
         sql.SQL("grant usage on schema {} to {}").format(live, duty),
         sql.SQL(
             "grant select (id, closed_at, acknowledged_at), update (acknowledged_at, acknowledged_by, acknowledged_why) on {}.alarm to {}"
         ).format(live, duty),
         sql.SQL("grant select (id), insert (rule, unit, until, who, why) on {}.silence to {}").format(live, duty),
     ]
-    known = "\n".join(name for name, _, _ in [*_files(space), *_derived(space), _clock(space)])
+    if space == LIVE:
+        names = sql.SQL(", ").join(sql.Identifier(schema(space), name) for name in _HIDDEN)
+        statements.append(sql.SQL("revoke select on {} from {}").format(names, replay))
+    else:  # a replay that goes back empties it
+        statements.append(sql.SQL("revoke all on schema {} from {}").format(live, sql.Identifier(roles.INGEST)))
+        statements.append(sql.SQL("grant truncate on all tables in schema {} to {}").format(live, writer))
+    known = "\n".join(name for name, _, _ in [*_files(space), *_derived(space), _clock(space), _locks(space)])
     return f"grants_{space}", _hash(known), partial(_run, statements)
 
 

@@ -83,6 +83,14 @@ def route_of(settings: Settings, space: str, name: str) -> Route | None:
     return settings.route(DRILL)
 
 
+def audible(settings: Settings) -> Settings:
+    """The settings with the channels that ring in their space and no others: elsewhere than in live, those of the route `drill`."""
+    if settings.space == LIVE:
+        return settings
+    ringing = {name for route in settings.routes if route.name == DRILL for name in (*route.channels, *route.escalate_to)}
+    return settings.model_copy(update={"channels": tuple(channel for channel in settings.channels if channel.name in ringing)})
+
+
 def muted(settings: Settings, space: str) -> bool:
     """Whether a space's messages are kept and not sent."""
     return space != LIVE and not any(route.name == DRILL for route in settings.routes)

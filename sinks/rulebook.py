@@ -82,7 +82,7 @@ def apply(connection: Connection, space: str, found: Sequence[Step], rules: Mapp
             _close(connection, step.name)
         else:
             connection.execute(
-                "insert into rule (name, version, body, department, since, changed_by) values (%s, %s, %s, %s, date_trunc('minute', clock_timestamp()), %s) "
+                "insert into rule (name, version, body, department, since, changed_by) values (%s, %s, %s, %s, date_trunc('minute', clock()), %s) "
                 "on conflict (name) do update set version = excluded.version, body = excluded.body, department = excluded.department, "
                 "since = excluded.since, changed_at = clock_timestamp(), changed_by = excluded.changed_by",
                 [step.name, step.version, step.body, rules[step.name].department, who],
@@ -100,7 +100,7 @@ def switch(connection: Connection, space: str, name: str, on: bool, who: str, wh
         return False
     connection.execute(
         "update rule set enabled = %s, changed_at = clock_timestamp(), changed_by = %s, "
-        "since = case when %s then date_trunc('minute', clock_timestamp()) else since end where name = %s",
+        "since = case when %s then date_trunc('minute', clock()) else since end where name = %s",
         [on, who, on, name],
     )
     if not on:
@@ -118,8 +118,8 @@ select r.name as rule, r.version, r.department, r.enabled, r.body, coalesce(s.fi
 from rule r
 left join (select rule, count(*) filter (where state = 'firing') as firing, count(*) filter (where state = 'pending') as pending,
   count(*) filter (where state = 'unknown') as unknown from standing group by 1) s on s.rule = r.name
-left join (select rule, count(*) as firings, sum(extract(epoch from coalesce(until, clock_timestamp()) - since) / 60)::bigint as minutes
-  from firing where withdrawn_at is null and not inhibited and since > clock_timestamp() - interval '7 days' group by 1) f on f.rule = r.name
+left join (select rule, count(*) as firings, sum(extract(epoch from coalesce(until, clock()) - since) / 60)::bigint as minutes
+  from firing where withdrawn_at is null and not inhibited and since > clock() - interval '7 days' group by 1) f on f.rule = r.name
 left join alarm a on a.rule = r.name and a.closed_at is null order by r.name""").fetchall()
 
 
@@ -148,8 +148,8 @@ def _close(connection: Connection, name: str) -> None:
     connection.execute("delete from standing where rule = %s", [name])
     connection.execute("delete from judged where rule = %s", [name])
     connection.execute(
-        "update firing set until = greatest(since, date_trunc('minute', clock_timestamp())), "
-        "withdrawn_at = case when since >= date_trunc('minute', clock_timestamp()) then clock_timestamp() end where rule = %s and until is null",
+        "update firing set until = greatest(since, date_trunc('minute', clock())), "
+        "withdrawn_at = case when since >= date_trunc('minute', clock()) then clock_timestamp() end where rule = %s and until is null",
         [name],
     )
 
@@ -163,7 +163,7 @@ def _note(connection: Connection, who: str, what: str, name: str, version: int, 
 
 def _lock(connection: Connection, space: str) -> None:
     """One change of the rules at a time, and none while they are decided."""
-    connection.execute("select pg_advisory_xact_lock(%s)", [lock(space)])
+    connection.execute("select await_lock(%s)", [lock(space)])
 
 
 def _none(connection: Connection, name: str) -> Misconfigured:

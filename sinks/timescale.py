@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from psycopg import sql
 
 from sinks import copy
-from sinks.batch import MINUTE_US, Batch, Counts, Part, Preparer
+from sinks.batch import MINUTE_US, Batch, Counts, Part, Preparer, Repeat
 from sinks.session import Connection, Session, owe
 from streams.event import Touched, moment
 from streams.pseudonym import Keys
@@ -72,6 +72,10 @@ insert into conflict (department, id, body, source, known_at, event)
 select * from unnest(%s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[]) n
 order by 1, 2, 3 on conflict do nothing"""
 
+_REPEAT = """
+insert into repeat (department, id, rejected, source, known_at)
+select * from unnest(%s::text[], %s::uuid[], %s::bool[], %s::text[], %s::timestamptz[]) n"""
+
 
 class Timescale(Session):
     """A `streams.store.Store` over one connection of the ingest role; it connects again by itself."""
@@ -109,7 +113,11 @@ class Timescale(Session):
             for part in prepared.parts.values():
                 if part.rows:
                     self._write_part(connection, part, counts)
-            self._write_rejects(connection, prepared, counts)
+            repeats = self._write_rejects(connection, prepared, counts)
+            repeats += [repeat for part in prepared.parts.values() for repeat in part.repeats]
+            if repeats:
+                again = [(*repeat[:-1], moment(repeat.known_at_us)) for repeat in repeats]
+                connection.execute(_REPEAT, [*map(list, zip(*again, strict=True))])
             self._write_conflicts(connection, prepared)
             connection.execute(_LEDGER, counts.columns())
             if prepared.heard:
@@ -178,9 +186,10 @@ class Timescale(Session):
         data = b"".join((copy.HEADER, ending.join(rows.values()), ending, copy.TRAILER))
         self._copy(connection, f"{name}_event", data)
 
-    def _write_rejects(self, connection: Connection, batch: Batch, counts: Counts) -> None:
+    def _write_rejects(self, connection: Connection, batch: Batch, counts: Counts) -> list[Repeat]:
+        """Into quarantine; those that were there."""
         if not batch.rejects:
-            return
+            return []
         rejects = {r.id: r for r in reversed(batch.rejects)}
         chosen = [*rejects.values()]
         fresh = connection.execute(
@@ -191,11 +200,14 @@ class Timescale(Session):
             ],
         ).fetchall()  # fmt: skip
         new = {row[0].hex for row in fresh}
+        repeats = []
         for reject in batch.rejects:
-            counts.add(
-                reject.department, reject.source, reject.known_at_us // MINUTE_US, "quarantined" if reject.id in new else "duplicate"
-            )
+            outcome = "quarantined" if reject.id in new else "duplicate"
+            counts.add(reject.department, reject.source, reject.known_at_us // MINUTE_US, outcome)
+            if reject.id not in new:
+                repeats.append(Repeat(reject.department, reject.id, True, reject.source, reject.known_at_us))
             new.discard(reject.id)
+        return repeats
 
     def _write_conflicts(self, connection: Connection, batch: Batch) -> None:
         found = [(part.department.name, c) for part in batch.parts.values() for c in part.conflicts]

@@ -32,12 +32,23 @@ class Kafka(_Section):
 
 class Database(_Section):
     """dsn: of a server where we may create roles and schemas; None starts the embedded TimescaleDB.
-    ingest_dsn, reader_dsn, duty_dsn: logins that exist already; None derives them from dsn and the passwords in the secrets folder."""
+    ingest_dsn, reader_dsn, duty_dsn, replay_dsn: logins that exist already; None derives them from dsn and the passwords in the secrets folder.
+    For a space, ingest_dsn counts where it is of that space's role."""
 
     dsn: str | None = Field(None, repr=False)
     ingest_dsn: str | None = Field(None, repr=False)
     reader_dsn: str | None = Field(None, repr=False)
     duty_dsn: str | None = Field(None, repr=False)
+    replay_dsn: str | None = Field(None, repr=False)
+
+
+class Spaces(_Section):
+    """most: how many there may be beside live. What a new one may hold, and for how long it stays after its last use."""
+
+    most: int = Field(10, ge=0)
+    most_rows: int = Field(50_000_000, ge=1)
+    most_bytes: int = Field(50_000_000_000, ge=1)
+    most_hours: int = Field(720, ge=1)
 
 
 class Worker(_Section):
@@ -179,6 +190,15 @@ class Alerts(_Section):
     heartbeat_url: str | None = Field(None, pattern=r"^https?://[^\s]+$", repr=False)
 
 
+def space_name(value: str) -> str:
+    """`value` if a space may have that name. Raises ValueError, saying why not."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", value):
+        raise ValueError("a space is named by lower-case letters, digits and dashes")
+    if re.fullmatch(r"(board|pg|timescaledb|information)(-.*)?|ioc|public", value):
+        raise ValueError(f"{value} is no name for a space: the database has schemas of that name")
+    return value
+
+
 class Settings(BaseSettings):
     """Everything the program can be told. `load` is the way to get one."""
 
@@ -188,6 +208,7 @@ class Settings(BaseSettings):
     space: str = "live"
     kafka: Kafka = Kafka()
     database: Database = Database()
+    spaces: Spaces = Spaces()
     worker: Worker = Worker()
     web: Web = Web()
     grafana: Grafana = Grafana()
@@ -200,9 +221,7 @@ class Settings(BaseSettings):
     @field_validator("space")
     @classmethod
     def _is_name(cls, value: str) -> str:
-        if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", value):
-            raise ValueError("a space is named by lower-case letters, digits and dashes")
-        return value
+        return space_name(value)
 
     @model_validator(mode="after")
     def _knows_its_channels(self) -> "Settings":

@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import os
 import signal
+import sys
+import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from aiokafka.errors import KafkaConnectionError
@@ -13,6 +16,7 @@ from kafka.errors import KafkaError
 
 from deploy import console
 from deploy.embedded import parts
+from sinks import posting
 from sinks.apart import Apart, RulesApart
 from sinks.outbox import Deliverer
 from sinks.roles import ingest_dsn
@@ -21,6 +25,7 @@ from sinks.watch import Watcher
 from streams import pseudonym, settings
 from streams.brokers import kafka_python_options
 from streams.errors import Retry
+from streams.topics import LIVE
 
 
 def register(app: typer.Typer) -> None:
@@ -28,7 +33,11 @@ def register(app: typer.Typer) -> None:
     app.command()(work)
 
 
-def work() -> None:
+def work(
+    until_alone: Annotated[
+        bool, typer.Option("--until-alone", hidden=True, help="End when stdin is closed, as the one who started it does by ending.")
+    ] = False,
+) -> None:
     """One worker in the foreground: Kafka to TimescaleDB, and the figures that follow.
 
     Start as many as you like: partitions are shared among them, and every batch is written once. SIGTERM finishes the batch in hand.
@@ -49,18 +58,28 @@ def work() -> None:
     from streams.app import build
 
     console.say(f"working: {found.bootstrap} -> {found.database_kind}, space {chosen.space} (Ctrl-C ends it)")
-    watcher = Watcher(ingest_dsn(chosen))
-    watcher.start()
-    deliverer = Deliverer(ingest_dsn(chosen), chosen.space, chosen)
+    watcher = Watcher(ingest_dsn(chosen)) if chosen.space == LIVE else None
+    if watcher:
+        watcher.start()
+    deliverer = Deliverer(ingest_dsn(chosen), chosen.space, posting.audible(chosen))
     deliverer.start()
+    if until_alone:
+        threading.Thread(target=_end_when_alone, daemon=True).start()
     try:
         asyncio.run(_run(build(chosen, found.bootstrap, store, figures, rules, topic_ids)))
     finally:
-        watcher.stop()
+        if watcher:
+            watcher.stop()
         deliverer.stop()
     store.close()
     figures.close()
     rules.close()
+
+
+def _end_when_alone() -> None:
+    while sys.stdin.buffer.read(1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _run(app: Any) -> None:

@@ -23,10 +23,7 @@ def create_topics(settings: Settings, bootstrap: str) -> list[str]:
 
     Topics that exist stay as they are. Raises Misconfigured when the cluster has too few brokers, Retry when it cannot be reached.
     """
-    try:
-        admin = KafkaAdminClient(**kafka_python_options(settings.kafka, bootstrap), bootstrap_timeout_ms=REACH_MS)
-    except (KafkaError, OSError) as error:
-        raise Retry(f"no Kafka cluster answers at {bootstrap}", "run `ioc up`, or check IOC_KAFKA__BOOTSTRAP") from error
+    admin = _admin(settings, bootstrap)
     try:
         there = set(admin.list_topics())
         due = [new for name, new in _wanted(settings).items() if name not in there]
@@ -38,6 +35,30 @@ def create_topics(settings: Settings, bootstrap: str) -> list[str]:
         raise Retry(f"the topics cannot be made at {bootstrap}: {error}", "try again; check what this login may do") from error
     finally:
         admin.close()
+
+
+def delete_topics(settings: Settings, bootstrap: str) -> None:
+    """Remove the topics and consumer groups of `settings.space`. Raises Retry when the cluster cannot be reached or a group is still at work."""
+    admin = _admin(settings, bootstrap)
+    mine = topic("", settings.space)
+    try:
+        groups = [each["group_id"] for each in admin.list_groups() if each["group_id"].startswith(f"ioc.{settings.space}.")]
+        if groups:
+            admin.delete_groups(groups)
+        there = [name for name in admin.list_topics() if name.startswith(mine) and "." not in name.removeprefix(mine)]
+        if there:
+            admin.delete_topics(there)
+    except KafkaError as error:
+        raise Retry(f"the topics of {settings.space} cannot be removed: {error}", "end its worker, then try again") from error
+    finally:
+        admin.close()
+
+
+def _admin(settings: Settings, bootstrap: str) -> KafkaAdminClient:
+    try:
+        return KafkaAdminClient(**kafka_python_options(settings.kafka, bootstrap), bootstrap_timeout_ms=REACH_MS)
+    except (KafkaError, OSError) as error:
+        raise Retry(f"no Kafka cluster answers at {bootstrap}", "run `ioc up`, or check IOC_KAFKA__BOOTSTRAP") from error
 
 
 def _create(admin: KafkaAdminClient, new: NewTopic) -> bool:

@@ -10,6 +10,7 @@ from typer.testing import Result
 
 from deploy.embedded.parts import Parts
 from sinks import figures as read
+from sinks import roles
 from sinks.lives import Figures
 from sinks.migrations import board, board_at, migrate, schema
 from sinks.roles import ingest_dsn
@@ -108,6 +109,7 @@ class Space:
             for name in (schema(self.name), board(self.name), board_at(self.name)):
                 connection.execute(sql.SQL("drop schema {} cascade").format(sql.Identifier(name)))
             connection.execute("delete from ioc.migration where space = %s", [self.name])
+            roles.forget(connection, self.settings)
 
 
 def stand(connection: psycopg.Connection[Any], bodies: Iterable[str], minutes_ago: int = 0) -> None:

@@ -152,8 +152,8 @@ def test_a_second_evaluator_goes_on_where_the_first_stood(space: Space, evaluato
 def test_while_one_is_at_work_another_does_nothing(space: Space, evaluator: Evaluator, rang: Rang) -> None:
     stand(space, MISMATCH)
     mismatched(space, range(3), now_us())
-    with psycopg.connect(ingest_dsn(space.settings)) as holding:
-        holding.execute("select pg_advisory_xact_lock(%s)", [lock(space.name)])
+    with space.connect() as holding, holding.transaction():
+        holding.execute("select await_lock(%s)", [lock(space.name)])
         assert evaluator.evaluate() is None
         assert rang.words == []
     evaluator.evaluate()

@@ -12,11 +12,12 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import psycopg
 import pytest
 
 from sinks.channels.channel import connect
 from sinks.outbox import Deliverer, alive, beat, deliver
-from sinks.roles import ingest_dsn
+from sinks.roles import ingest_dsn, writer
 from streams.errors import Misconfigured
 from streams.settings import Channel
 from tests.eventually import eventually
@@ -309,9 +310,9 @@ def test_it_goes_on_when_its_connections_were_cut(space: Space, server: SourceSe
     bell = ringing(space, channels=[hook(server)])
     with delivering(bell), closing(bell.connect()) as connection:
         eventually(lambda: alive(connection, "deliverer"), 30)
-        bell.rows(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'ioc-deliver' and usename = current_user"
-        )
+        with psycopg.connect(space.dsn) as admin:
+            cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'ioc-deliver' and usename = %s"
+            assert admin.execute(cut, [writer(space.name)]).fetchall()
         bell.changed("fired", "38001")
         eventually(lambda: states(bell) == ["sent"], 30)
 

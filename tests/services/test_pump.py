@@ -345,6 +345,32 @@ def test_a_termination_while_kafka_is_away_ends_at_once_and_loses_nothing(bench:
     assert len({event["id"] for event in bench.events()}) == 9
 
 
+def test_a_termination_while_it_waits_for_kafka_ends_soon_and_loses_nothing(bench: Bench, process: Any, settings: Settings) -> None:
+    bench.feed.held = [message(n) for n in range(5)]
+    bench.feed.pace = threading.Semaphore(0)
+    broker = embedded_kafka.pid_of(settings.state_dir.resolve())
+    assert broker is not None
+    for moment in ("its first record needs to know the topic", "its records are not acknowledged"):
+        first = moment.startswith("its first")
+        asked = len(bench.server.asked)
+        running = process("feed")
+        if not first:
+            bench.feed.pace.release()  # the topic is known after this page
+        eventually(lambda asked=asked, first=first: len(bench.server.asked) > asked + (not first), within_seconds=60)
+        os.kill(broker, signal.SIGSTOP)
+        try:
+            bench.feed.held += [message(n) for n in range(len(bench.feed.held), len(bench.feed.held) + 4)]
+            bench.feed.pace.release()
+            running.send_signal(signal.SIGTERM)
+            running.communicate(timeout=20)
+        finally:
+            os.kill(broker, signal.SIGCONT)
+    for _ in range(100):
+        bench.feed.pace.release()
+    assert process("feed", "--once").wait(timeout=60) == 0
+    assert len({event["id"] for event in bench.events()}) == len(bench.feed.held)
+
+
 def test_files_are_pulled_by_one_command(bench: Bench, process: Any, tmp_path: Path) -> None:
     folder = tmp_path / "documents"
     folder.mkdir()

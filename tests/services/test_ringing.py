@@ -10,6 +10,7 @@ from psycopg import sql
 
 from sinks import alarms, rulebook
 from sinks.migrations import schema
+from sinks.roles import reader_dsn
 from streams.rules.firing import Change, Span
 from tests.services.ringing import ringing
 from tests.services.space import Space
@@ -285,7 +286,5 @@ def test_a_change_without_a_row_cannot_ring(space: Space) -> None:
 def test_the_reader_sees_the_views_and_not_the_messages(space: Space) -> None:
     bell = ringing(space)
     bell.changed("fired", "38001")
-    with closing(bell.connect()) as connection:
-        connection.execute("set role ioc_reader")
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute(sql.SQL("select message from {}").format(sql.Identifier(schema(space.name), "outbox")))
+    with closing(psycopg.connect(reader_dsn(space.settings))) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(sql.SQL("select message from {}").format(sql.Identifier(schema(space.name), "outbox")))

@@ -1,0 +1,152 @@
+"""One player at work on one space, with its worker, until it ends; it goes on by itself when a part was away."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import psycopg
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+
+from deploy.commands.work import ids_of
+from deploy.replay.control import Control, reaching
+from deploy.replay.following import Following
+from deploy.replay.player import Player
+from deploy.replay.producing import Producing
+from deploy.replay.reading import Source
+from deploy.replay.worker import Worker
+from sinks import spaces
+from sinks.history import Period, Record, records
+from sinks.migrations import schema
+from sinks.roles import ingest_dsn, replay_dsn
+from streams.brokers import kafka_python_options
+from streams.department import NAMES
+from streams.errors import Misconfigured, Retry
+from streams.settings import Settings
+from streams.store import Partition
+from streams.topics import LIVE, topic
+
+log = structlog.get_logger("replay")
+
+AGAIN_SECONDS = 2.0
+QUOTA_SECONDS = 5.0
+
+
+def run(settings: Settings, bootstrap: str) -> None:
+    """Play the replay of `settings.space` to its end. Raises Misconfigured when it has none, or another player is at it; what else ends it
+    stands in its row."""
+    control = Control(replay_dsn(settings))
+    worker = Worker(settings)
+    try:
+        if not control.lock(settings.space):
+            raise Misconfigured(f"the replay of {settings.space} is being played already", "`ioc replay status` shows it")
+        asyncio.run(_until_it_ends(settings, bootstrap, control, worker))
+    finally:
+        worker.end()
+        control.close()
+
+
+async def _until_it_ends(settings: Settings, bootstrap: str, control: Control, worker: Worker) -> None:
+    while True:
+        try:
+            await _once(settings, bootstrap, control, worker)
+            return
+        except Retry as away:
+            log.warning(f"{away.wrong}; the replay goes on when it is back")
+            await asyncio.sleep(AGAIN_SECONDS)
+        except Exception as error:
+            wrong = error.wrong if isinstance(error, Misconfigured) else f"{type(error).__name__}: {error}"
+            log.exception("the replay failed")
+            control.say(settings.space, state="failed", clock_rate=0.0, wrong=wrong, ended_at=datetime.now(UTC))
+            return
+
+
+async def _once(settings: Settings, bootstrap: str, control: Control, worker: Worker) -> None:
+    row = control.row(settings.space)
+    producing = Producing(settings, bootstrap)
+    following = Following(replay_dsn(settings), settings.space, row.period.since_us)
+    player = Player(
+        row, control, producing, following,
+        source=lambda from_us: of_live(settings, replace(row.period, since_us=from_us)),
+        empty=lambda: empty(settings, bootstrap),
+        settled=lambda: settled(settings, row.until),
+        every=_Watch(settings, worker),
+    )  # fmt: skip
+    try:
+        await producing.start()
+        state = await player.play()
+        control.say(settings.space, state=state, ended_at=datetime.now(UTC), wrong=None)
+    finally:
+        await producing.stop()
+        following.close()
+
+
+class _Watch:
+    """Keeps the worker at work, and the space within what it may hold."""
+
+    def __init__(self, settings: Settings, worker: Worker) -> None:
+        self._settings = settings
+        self._worker = worker
+        self._due = 0.0
+
+    def __call__(self) -> None:
+        self._worker.ensure()
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + QUOTA_SECONDS
+        with reaching(), psycopg.connect(replay_dsn(self._settings), autocommit=True, connect_timeout=5) as connection:
+            wrong = spaces.over_quota(connection, self._settings.space)
+        if wrong:
+            raise Misconfigured(wrong, "raise what it may hold, or drop it")
+
+
+def of_live(settings: Settings, period: Period) -> Source:
+    """What live received in a period; by arrival its repeats too."""
+
+    def opened() -> Iterator[Record]:
+        with reading(settings) as connection:
+            yield from records(connection, period, repeats=period.follows == "known_at")
+
+    return opened
+
+
+@contextlib.contextmanager
+def reading(settings: Settings) -> Iterator[psycopg.Connection[object]]:
+    """A connection that sees live's tables and can write nothing."""
+    with reaching():
+        options = f"-c search_path={schema(LIVE)},public -c default_transaction_read_only=on -c application_name=ioc-replay"
+        with psycopg.connect(
+            ingest_dsn(settings.model_copy(update={"space": LIVE})), autocommit=True, options=options, connect_timeout=5
+        ) as connection:
+            yield connection
+
+
+def empty(settings: Settings, bootstrap: str) -> None:
+    """Take out of the space whatever was played into it; its topics are read on from where they end."""
+    names = {topic(name, settings.space): name for name in (*NAMES, "rejects", "asked")}
+    options = kafka_python_options(settings.kafka, bootstrap)
+    ids = ids_of([*names], options)
+    consumer = KafkaConsumer(**options, enable_auto_commit=False)
+    try:
+        places = [TopicPartition(name, number) for name in names for number in consumer.partitions_for_topic(name) or ()]
+        ends = {Partition(names[at.topic], ids[at.topic], at.partition): end for at, end in consumer.end_offsets(places).items()}
+    finally:
+        consumer.close(autocommit=False)
+    with reaching(), psycopg.connect(ingest_dsn(settings), autocommit=True, connect_timeout=5) as connection:
+        spaces.empty(connection, settings.space, ends)
+
+
+def settled(settings: Settings, until: datetime) -> bool:
+    """Whether every rule of the space is decided up to `until`, and nothing is owed."""
+    query = (
+        "select not exists (select from owed) and not exists (select from owed_minute) and not exists (select from rule left join judged on rule = name "
+        "where enabled and coalesce(until, '-infinity') < date_trunc('minute', %s::timestamptz))"
+    )
+    options = f"-c search_path={schema(settings.space)},public"
+    with reaching(), psycopg.connect(ingest_dsn(settings), options=options, connect_timeout=5) as connection:
+        found = connection.execute(query, [until]).fetchone()
+    return bool(found and found[0])

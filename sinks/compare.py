@@ -1,0 +1,173 @@
+"""Two spaces held against each other, row by row: what live derived from a period's arrivals, and what a replay of them derived."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from sinks.history import Period
+from sinks.migrations import schema
+from sinks.session import Connection
+from streams.department import Department, department
+from streams.event import moment
+from streams.topics import LIVE
+
+MOST_SHOWN = 1000
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One row that differs. key: its columns that say which; live, replay: the others on each side, None where the row is not there."""
+
+    table: str
+    key: Mapping[str, Any]
+    live: Mapping[str, Any] | None
+    replay: Mapping[str, Any] | None
+
+    def as_json(self) -> dict[str, Any]:
+        """For scripts; times as ISO 8601."""
+        sides = {"live": self.live, "replay": self.replay}
+        told = {name: None if held is None else {k: _plain(v) for k, v in held.items()} for name, held in sides.items()}
+        return {"table": self.table, **{k: _plain(v) for k, v in self.key.items()}, **told}
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is compared of a table. keys: the columns that say which row; values: those that must be equal; known: whether rows have a second time, so
+    that only those of the period count; rows whose values are all 0 say nothing."""
+
+    name: str
+    keys: tuple[str, ...]
+    values: tuple[str, ...]
+    known: str | None = None
+    zeros: bool = True
+
+
+def tables(chosen: Department) -> Iterator[Table]:
+    """The rollups of two times of a department: everything a figure is made of."""
+    cell = ("minute", "known", "unit", "kind")
+    yield Table(f"{chosen.name}_1m", cell, chosen.measures, "known", zeros=False)
+    if chosen.histogram:
+        yield Table(f"{chosen.name}_{chosen.histogram}_1m", (*cell, "bound"), ("n",), "known", zeros=False)
+    if chosen.members:
+        yield Table(f"{chosen.name}_member_1d", ("day", "member", "known"), ("n",), "known", zeros=False)
+
+
+ARRIVALS = (
+    Table("ledger_1m", ("minute", "department", "source"), ("on_time", "late", "conflict", "quarantined"), "minute"),
+    Table("heard_1m", ("department", "source", "minute"), ("known_at", "watermark"), "minute"),
+    Table("asked_1m", ("minute", "department", "source"), ("asked_at", "failed_at", "every_seconds", "news_at"), "minute"),
+)
+"""What is compared of arrivals while every event of them is in the figures."""
+
+
+def rows(connection: Connection, space: str, table: Table, period: Period) -> Iterator[Difference]:
+    """The rows of a table that differ, in their order. `connection` sees both spaces, in one snapshot."""
+    columns = (*table.keys, *table.values)
+    values = sql.SQL(", ").join(
+        sql.SQL("l.{0} as {1}, r.{0} as {2}").format(*map(sql.Identifier, (v, f"live {v}", f"replay {v}"))) for v in table.values
+    )
+    query = sql.SQL(
+        "select {keys}, l.there as live, r.there as replay, {values} from ({live}) l full join ({replay}) r using ({keys}) "
+        "where row({left}) is distinct from row({right}) order by {keys} limit {most}"
+    ).format(
+        keys=_names(table.keys), values=values, most=sql.Literal(MOST_SHOWN),
+        live=_side(LIVE, table, columns), replay=_side(space, table, columns),
+        left=_names(("there", *table.values), "l"), right=_names(("there", *table.values), "r"),
+    )  # fmt: skip
+    bounds = {"since": moment(period.since_us), "until": moment(period.until_us)}
+    with connection.cursor(row_factory=dict_row) as cursor:
+        for row in cursor.execute(query, bounds):
+            sides = [{v: row[f"{side} {v}"] for v in table.values} if row[side] else None for side in ("live", "replay")]
+            yield Difference(table.name, {k: row[k] for k in table.keys}, *sides)
+
+
+def count(connection: Connection, space: str, table: Table, period: Period) -> int:
+    """How many rows of a space are compared."""
+    query = sql.SQL("select count(*) from ({}) t").format(_side(space, table, (*table.keys, *table.values)))
+    row = connection.execute(query, {"since": moment(period.since_us), "until": moment(period.until_us)}).fetchone()
+    return row[0] if row else 0
+
+
+def _side(space: str, table: Table, columns: Sequence[str]) -> sql.Composed:
+    conditions = [sql.SQL("true")]
+    if table.known:
+        conditions = [sql.SQL("{0} >= %(since)s and {0} < %(until)s").format(sql.Identifier(table.known))]  # type: ignore[list-item]  # both compose
+    if not table.zeros:
+        conditions.append(sql.SQL("({})").format(sql.SQL(" or ").join(sql.SQL("{} <> 0").format(sql.Identifier(v)) for v in table.values)))  # type: ignore[arg-type]
+    return sql.SQL("select {}, true as there from {} where {}").format(
+        _names(columns), sql.Identifier(schema(space), table.name), sql.SQL(" and ").join(conditions)
+    )
+
+
+def _names(columns: Sequence[str], side: str | None = None) -> sql.Composed:
+    return sql.SQL(", ").join(sql.Identifier(side, c) if side else sql.Identifier(c) for c in columns)
+
+
+def sums(connection: Connection, chosen: Department) -> Iterator[Difference]:
+    """The days and slots of live that are not the sum of its minutes."""
+    for table, key, of_minute in (
+        (f"{chosen.name}_1d", ("day", "unit", "kind"), sql.SQL("(minute at time zone 'Asia/Ho_Chi_Minh')::date")),
+        (f"{chosen.name}_10m", ("slot", "unit"), sql.SQL("date_bin('10 minutes', minute, timestamptz '2020-01-01Z')")),
+    ):
+        measures = chosen.measures
+        query = sql.SQL(
+            "select {keys}, a.there as live, b.there as replay, {values} from (select {columns}, true as there from {whole} where {some}) a full join ("
+            "select {of_minute} as {first}, {rest}, {sums}, true as there from {minutes} group by 1, {rest} having {any}) b using ({keys}) "
+            "where row({left}) is distinct from row({right}) order by {keys} limit {most}"
+        ).format(
+            keys=_names(key), columns=_names((*key, *measures)), whole=sql.Identifier(schema(LIVE), table), of_minute=of_minute,
+            first=sql.Identifier(key[0]), rest=_names(key[1:]), minutes=sql.Identifier(schema(LIVE), f"{chosen.name}_1m"), most=sql.Literal(MOST_SHOWN),
+            some=sql.SQL(" or ").join(sql.SQL("{} <> 0").format(sql.Identifier(m)) for m in measures),
+            any=sql.SQL(" or ").join(sql.SQL("sum({}) <> 0").format(sql.Identifier(m)) for m in measures),
+            sums=sql.SQL(", ").join(sql.SQL("sum({0})::bigint as {0}").format(sql.Identifier(m)) for m in measures),
+            values=sql.SQL(", ").join(sql.SQL("a.{0} as {1}, b.{0} as {2}").format(*map(sql.Identifier, (m, f"live {m}", f"replay {m}"))) for m in measures),
+            left=_names(("there", *measures), "a"), right=_names(("there", *measures), "b"),
+        )  # fmt: skip
+        with connection.cursor(row_factory=dict_row) as cursor:
+            for row in cursor.execute(query):
+                sides = [{m: row[f"{side} {m}"] for m in measures} if row[side] else None for side in ("live", "replay")]
+                yield Difference(table, {k: row[k] for k in key}, *sides)
+
+
+def lives(
+    connection: Connection, space: str, chosen: Department, period: Period, whole: bool, size: int = 5000
+) -> Iterator[Difference | int]:
+    """The histories of subjects that differ in what was known before the period's end; and, between them, how many were compared. whole: the period has
+    all that live was ever told, so that live may have no others."""
+    for table, kind in chosen.life.states.items():
+        name, until_us, after = f"{chosen.name}_{table}", period.until_us, b"\0" * 16
+        decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(tuple[kind, ...]).decode  # type: ignore[valid-type]  # a type at run time
+        own, other = sql.Identifier(schema(space), name), sql.Identifier(schema(LIVE), name)
+        query = sql.SQL(
+            "select uuid_send(r.key), r.state, l.state from (select key, state from {} where key > %s::uuid order by key limit %s) r "
+            "left join {} l using (key) order by 1"
+        ).format(own, other)
+        while found := connection.execute(query, [after.hex(), size], binary=True).fetchall():
+            for key, replayed, held in found:
+                live = () if held is None else tuple(s for s in decode(held) if s.known_us < until_us) if held != replayed else None
+                if live is not None and live != (again := decode(replayed)):
+                    yield Difference(name, {"key": key.hex()}, _last(live), _last(again))
+            after = found[-1][0]
+            yield len(found)
+        if whole:
+            missing = sql.SQL("select uuid_send(key), state from {} l where not exists (select from {} r where r.key = l.key) limit {}")
+            for key, held in connection.execute(missing.format(other, own, sql.Literal(MOST_SHOWN)), binary=True):
+                yield Difference(name, {"key": key.hex()}, _last(decode(held)), None)
+
+
+def _last(states: Sequence[Any]) -> Mapping[str, Any] | None:
+    """What a history comes to, and in how many steps."""
+    return {"state": msgspec.to_builtins(states[-1]), "changes": len(states)} if states else None
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if hasattr(value, "isoformat") else value.hex if hasattr(value, "int") and hasattr(value, "hex") else value
+
+
+def departments_of(period: Period) -> tuple[Department, ...]:
+    """The departments of a period."""
+    return tuple(department(name) for name in period.departments)
