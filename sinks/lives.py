@@ -1,10 +1,9 @@
 """The figures' transaction: what follows from committed events (lives, rollups, days), caught up from the dirty log."""
 
-import struct
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from operator import add, itemgetter
 from types import GenericAlias
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
-from sinks import copy
+from sinks import copy, rows_of
 from sinks.derive import Column, add_slots, columns
 from sinks.session import Connection, Session, owe
 from streams.department import Department, department
@@ -178,7 +177,7 @@ class Figures(Session):
             self._write_histories(connection, chosen, table, found, changes)
         measures = chosen.measures
         cells = {cell: values for cell, values in changes.cells.items() if any(values)}
-        self._add(connection, f"{chosen.name}_1m", ("minute", "known", "unit", "kind"), measures, _cells(cells))
+        self._add(connection, f"{chosen.name}_1m", ("minute", "known", "unit", "kind"), measures, rows_of.cells(cells))
         if cells:
             connection.execute(add_slots(chosen, f"new_{chosen.name}_1m"))
         days: dict[tuple[int, str, str], tuple[int, ...]] = {}
@@ -186,11 +185,11 @@ class Figures(Session):
             day = (vietnam_day(minute), unit, kind)
             held = days.get(day)
             days[day] = values if held is None else tuple(map(add, held, values))
-        self._add(connection, f"{chosen.name}_1d", ("day", "unit", "kind"), measures, _days(days))
+        self._add(connection, f"{chosen.name}_1d", ("day", "unit", "kind"), measures, rows_of.days(days))
         if chosen.histogram:
             spreads = {key: n for key, n in changes.spreads.items() if n}
             keys = ("minute", "known", "unit", "kind", "bound")
-            self._add(connection, f"{chosen.name}_{chosen.histogram}_1m", keys, ("n",), _spreads(spreads))
+            self._add(connection, f"{chosen.name}_{chosen.histogram}_1m", keys, ("n",), rows_of.spreads(spreads))
         minutes = {cell[0] for cell in cells}
         if chosen.histogram:
             minutes |= {cell[0] for cell, _ in spreads}
@@ -198,7 +197,7 @@ class Figures(Session):
             owe(connection, [chosen.name] * len(minutes), [*map(moment, minutes)])
         if chosen.members:
             members = {key: n for key, n in changes.members.items() if n}
-            self._add(connection, f"{chosen.name}_member_1d", ("day", "member", "known"), ("n",), _members(members))
+            self._add(connection, f"{chosen.name}_member_1d", ("day", "member", "known"), ("n",), rows_of.members(members))
 
     def _write_histories(
         self, connection: Connection, chosen: Department, table: str, found: Iterable[tuple[str, History]], changes: Changes
@@ -213,7 +212,7 @@ class Figures(Session):
             row = start + copy.uuid(key) + copy.sized(pack(history))
             if counting:
                 count = changes.counted.get(key)
-                row += _NOTHING if count is None else _where(count)
+                row += rows_of.NOTHING if count is None else rows_of.where(count)
             rows.append(row)
         self._upsert(connection, f"{chosen.name}_{table}", [*zip(names, kinds, strict=True)], 1, rows, "replace")
 
@@ -255,48 +254,6 @@ def lock(space: str, name: str) -> int:
     return 7242 * 2**32 + zlib.crc32(f"{space}/{name}".encode())
 
 
-_NOTHING = b"\xff\xff\xff\xff" * 4
-
-
-def _where(count: Any) -> bytes:
-    member = b"\xff\xff\xff\xff" if count.member is None else copy.uuid(count.member)
-    return copy.timestamptz(count.minute_us) + copy.word(count.unit) + copy.word(count.kind) + member
-
-
-def _cells(cells: Mapping[Any, tuple[int, ...]]) -> list[bytes]:
-    count = len(next(iter(cells.values()), ()))
-    start, word = struct.Struct("!hiqiq").pack, copy.word
-    return [
-        start(4 + count, 8, minute - copy.PG_EPOCH_US, 8, known - copy.PG_EPOCH_US) + word(unit) + word(kind) + _numbers(values)
-        for (minute, known, unit, kind), values in cells.items()
-    ]
-
-
-_SINCE_2000 = 10_957  # PostgreSQL counts days from 2000-01-01
-
-
-def _days(days: Mapping[tuple[int, str, str], tuple[int, ...]]) -> list[bytes]:
-    count = len(next(iter(days.values()), ()))
-    start, word = struct.Struct("!hii").pack, copy.word
-    return [
-        start(3 + count, 4, day - _SINCE_2000) + word(unit) + word(kind) + _numbers(values) for (day, unit, kind), values in days.items()
-    ]
-
-
-def _members(members: Mapping[tuple[int, int, str], int]) -> list[bytes]:
-    start, end = struct.Struct("!hii").pack, struct.Struct("!iqiq").pack
-    return [
-        start(4, 4, day - _SINCE_2000) + copy.uuid(member) + end(8, known - copy.PG_EPOCH_US, 8, n)
-        for (day, known, member), n in members.items()
-    ]
-
-
-@lru_cache(4096)
-def _numbers(values: tuple[int, ...]) -> bytes:
-    """Integers of 64 bits. Most cells hold one message and nothing else: their numbers are encoded once."""
-    return b"".join(map(copy.bigint, values))
-
-
 @cache
 def _reading(event: type[Any]) -> tuple[list[Column], Callable[[Any], Any]]:
     """The columns that lives need, and what makes the event of a row of them, read as `_READ` says."""
@@ -321,11 +278,3 @@ def _reading(event: type[Any]) -> tuple[list[Column], Callable[[Any], Any]]:
         given.append(f"{column.field}=" + (f"None if r[{number}] is None else {value}" if column.null else value))
     # Compiled once for each contract, as the encoders are: reading field by field would cost three times as much.
     return held, eval(f"lambda r: make({', '.join(given)})", names)  # noqa: S307  # field names of our own contracts
-
-
-def _spreads(spreads: Mapping[Any, int]) -> list[bytes]:
-    start, end, word = struct.Struct("!hiqiq").pack, struct.Struct("!iiiq").pack, copy.word
-    return [
-        start(6, 8, minute - copy.PG_EPOCH_US, 8, known - copy.PG_EPOCH_US) + word(unit) + word(kind) + end(4, bound, 8, n)
-        for ((minute, known, unit, kind), bound), n in spreads.items()
-    ]

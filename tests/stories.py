@@ -60,8 +60,9 @@ def _einvoice(chance: random.Random, number: int) -> Einvoice:
 
 def _invoice(chance: random.Random, key: str, kind: str) -> Invoice:
     coded = kind == "202"
+    seller = hex32(f"seller{int(key, 16) % 3}")  # part of the invoice's key
     return Invoice(
-        key=key, seller=hex32(f"seller{chance.randrange(3)}"), form=chance.choice("12"), series="C26TAA", day=vietnam_day(T0), tax_vnd=8,
+        key=key, seller=seller, form=chance.choice("12"), series="C26TAA", day=vietnam_day(T0), tax_vnd=8,
         value_vnd=chance.randrange(1000), signed_at_us=T0 + chance.randrange(-100, 100) * SECOND_US, accepted=coded or chance.random() < 0.1,
         coded_at_us=T0 + chance.randrange(100, 300) * SECOND_US if coded else None,
         replaces=(hex32(f"invoice{chance.randrange(5)}"),) if chance.random() < 0.3 else (),

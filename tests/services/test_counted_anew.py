@@ -20,15 +20,8 @@ def filled(space: Space) -> Space:
     return space
 
 
-def derived(space: Space) -> dict[str, list[tuple[object, ...]]]:
-    """All rows that follow from events."""
-    found = {}
-    for name in NAMES:
-        chosen = department(name)
-        tables = ["1m", "10m", "1d", *chosen.life.states, *(["member_1d"] if chosen.members else [])]
-        tables += [f"{chosen.histogram}_1m"] if chosen.histogram else []
-        found |= {f"{name}_{table}": sorted(space.rows(f"select * from {name}_{table}"), key=repr) for table in tables}
-    return found
+def derived(space: Space) -> list[object]:
+    return [space.derived(name) for name in NAMES]
 
 
 def test_an_update_counts_figures_anew_before_anybody_sees_them(filled: Space) -> None:
