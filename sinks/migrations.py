@@ -133,6 +133,7 @@ def _shared_grants() -> Step:
         sql.SQL("grant update (wanted, speed, seek_to) on ioc.replay to {}").format(duty),
         sql.SQL("grant insert, update, delete on ioc.replay to {}").format(replay),
         sql.SQL("grant update (used_at) on ioc.space to {}").format(replay),
+        sql.SQL("grant execute on function ioc.try_play(text) to {}").format(replay),
     ]
     return "grants", _hash("2" + "\n".join(name for name, _, _ in _shared())), partial(_run, statements)
 

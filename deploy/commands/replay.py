@@ -173,7 +173,7 @@ def watch(chosen: Settings) -> Row:
         try:
             while row.state not in ENDED:
                 _draw(bar, task, row)
-                if not row.alive and row.state != "starting":
+                if not row.alive:
                     raise console.No(
                         "the replay's player is gone",
                         f"`ioc replay resume --space {row.space}` goes on where it was; see {folder(chosen) / 'player.log'}",

@@ -22,7 +22,7 @@ PLAYS_WITHIN_SECONDS = 10
 
 @dataclass(frozen=True)
 class Row:
-    """One replay, as `ioc.replay` holds it. alive: its player gave a sign of life lately."""
+    """One replay, as `ioc.replay` holds it. alive: its player gave a sign of life lately, or has only been started."""
 
     space: str
     since: datetime
@@ -72,7 +72,7 @@ class Row:
 
 _ROW = sql.SQL(
     "select space, since, until, follows, departments, units, scenario, wanted, speed, seek_to, state, coalesce(ioc.replayed(space), clock) as clock, clock_rate, "
-    "followed, total, produced, rate, mark, begun_at, begun_by, ended_at, wrong, coalesce(beat_at > clock_timestamp() - make_interval(secs => {}), false) as alive "
+    "followed, total, produced, rate, mark, begun_at, begun_by, ended_at, wrong, coalesce(beat_at, begun_at) > clock_timestamp() - make_interval(secs => {}) as alive "
     "from ioc.replay"
 ).format(sql.Literal(PLAYS_WITHIN_SECONDS))
 
@@ -146,7 +146,7 @@ class Control:
 
     def lock(self, space: str) -> bool:
         """Whether this connection is the one player of that space, until it closes."""
-        found = self._connected().execute("select pg_try_advisory_lock(7244, hashtext(%s))", [space]).fetchone()
+        found = self._connected().execute("select ioc.try_play(%s)", [space]).fetchone()
         return bool(found and found[0])
 
     def _rows(self, end: str, values: Mapping[str, Any]) -> list[Row]:

@@ -24,3 +24,8 @@ create table ioc.replay (
 -- The replay's time now, null where a space has no replay.
 create function ioc.replayed(space text) returns timestamptz language sql stable as
   'select least(until, clock + (clock_timestamp() - clock_set_at) * clock_rate) from ioc.replay r where r.space = $1';
+
+-- Whether this session is the one player of a space, until it ends.
+create function ioc.try_play(space text) returns boolean language sql volatile security definer set search_path = pg_catalog, pg_temp as
+  'select pg_try_advisory_lock(7244, hashtext($1))';
+revoke execute on function ioc.try_play(text) from public;
