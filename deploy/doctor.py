@@ -14,7 +14,7 @@ from deploy import bootstrap
 from deploy.embedded import chromium, debian, jars, java, kafka, processes, timescale, timescale_programs
 from deploy.embedded.places import cache_dir
 from streams import pseudonym
-from streams.brokers import kafka_python_options
+from streams.brokers import admin_options
 from streams.errors import IocError, Retry
 from streams.settings import Settings
 
@@ -134,7 +134,7 @@ def _broker(settings: Settings) -> Check:
             return Check("broker", False, "does not run", "ioc up")
         address = f"127.0.0.1:{port}"
     try:
-        admin = KafkaAdminClient(**kafka_python_options(settings, address), bootstrap_timeout_ms=5000)
+        admin = KafkaAdminClient(**admin_options(settings, address), bootstrap_timeout_ms=5000)
         nodes, open_to = admin.describe_cluster()["brokers"], logins.walled(admin, settings)
         admin.close()
     except IocError:

@@ -7,7 +7,7 @@ from kafka.admin import NewTopic
 from kafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError
 
 from deploy.embedded import logins
-from streams.brokers import kafka_python_options
+from streams.brokers import admin_options
 from streams.department import NAMES
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
@@ -62,10 +62,7 @@ def delete_topics(settings: Settings, bootstrap: str) -> None:
 
 def _admin(settings: Settings, bootstrap: str) -> KafkaAdminClient:
     try:
-        # topics are made and removed as who we are in live: who is in a space may do neither
-        return KafkaAdminClient(
-            **kafka_python_options(settings.model_copy(update={"space": LIVE}), bootstrap), bootstrap_timeout_ms=REACH_MS
-        )
+        return KafkaAdminClient(**admin_options(settings, bootstrap), bootstrap_timeout_ms=REACH_MS)
     except (KafkaError, OSError) as error:
         raise Retry(f"no Kafka cluster answers at {bootstrap}", "run `ioc up`, or check IOC_KAFKA__BOOTSTRAP") from error
 
