@@ -236,8 +236,8 @@ def test_too_many_rejects_stop_a_hook_until_its_fuse_is_reset(hooks: Hooks, monk
 def test_while_kafka_is_away_nothing_is_confirmed_and_afterwards_everything_is(
     hooks: Hooks, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "WAIT_SECONDS", 0.5)
     assert hooks.sent("payos", 1).status_code == 200
+    monkeypatch.setattr(webhook, "WAIT_SECONDS", 0.5)
     broker = embedded_kafka.pid_of(settings.state_dir.resolve())
     assert broker is not None
     os.kill(broker, signal.SIGSTOP)
