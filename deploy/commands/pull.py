@@ -69,7 +69,7 @@ def pull(
     bootstrap = chosen.kafka.bootstrap or parts.find(chosen).bootstrap
     if metrics_port is not None:
         start_http_server(metrics_port, "127.0.0.1")
-    kafka = kafka_python_options(chosen.kafka, bootstrap)
+    kafka = kafka_python_options(chosen, bootstrap)
     if from_start:
         pump.forget(kafka, topic("cursors", chosen.space), read.name)
     if reset_fuse:

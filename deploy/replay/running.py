@@ -137,7 +137,7 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection[object]]:
 def empty(settings: Settings, bootstrap: str) -> None:
     """Take out of the space whatever was played into it; its topics are read on from where they end."""
     names = {topic(name, settings.space): name for name in (*NAMES, "rejects", "asked")}
-    options = kafka_python_options(settings.kafka, bootstrap)
+    options = kafka_python_options(settings, bootstrap)
     ids = ids_of([*names], options)
     consumer = KafkaConsumer(**options, enable_auto_commit=False)
     try:

@@ -43,7 +43,7 @@ class Scene:
 
     def send(self, first: int) -> None:
         """COUNT payments, numbered from `first`, acknowledged by Kafka."""
-        sender = producer(kafka_python_options(self.settings.kafka, self.bootstrap))
+        sender = producer(kafka_python_options(self.settings, self.bootstrap))
         for number in range(first, first + COUNT):
             sender.send(topic("payment", self.settings.space), encode(paid(number)), b"%d" % number)
         sender.flush()

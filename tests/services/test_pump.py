@@ -75,16 +75,16 @@ class Bench:
 
     @property
     def options(self) -> dict[str, object]:
-        return kafka_python_options(self.settings.kafka, self.bootstrap)
+        return kafka_python_options(self.settings, self.bootstrap)
 
     def topic(self, name: str) -> str:
         return topic(name, self.settings.space)
 
     def events(self) -> list[Any]:
-        return [json.loads(record.value) for record in records(self.bootstrap, self.topic("einvoice"))]
+        return [json.loads(record.value) for record in records(self.settings, self.bootstrap, self.topic("einvoice"))]
 
     def rejects(self) -> list[Any]:
-        return [json.loads(record.value) for record in records(self.bootstrap, self.topic("rejects"))]
+        return [json.loads(record.value) for record in records(self.settings, self.bootstrap, self.topic("rejects"))]
 
     def kept(self) -> list[spool.Raw]:
         """What was kept as it came."""
@@ -137,7 +137,7 @@ def test_all_about_one_seller_stays_in_one_partition_in_order(bench: Bench) -> N
     bench.feed.held = [message(n) for n in range(200)]
     bench.pump().once(never())
     partitions: dict[bytes, set[int]] = {}
-    for record in records(bench.bootstrap, bench.topic("einvoice")):
+    for record in records(bench.settings, bench.bootstrap, bench.topic("einvoice")):
         assert record.key.decode() == json.loads(record.value)["seller"]
         partitions.setdefault(record.key, set()).add(record.partition)
     assert all(len(found) == 1 for found in partitions.values())
@@ -286,7 +286,7 @@ def test_names_and_numbers_of_people_reach_no_topic(bench: Bench) -> None:
     bench.feed.held = [message(n) for n in range(20)] + [message(20)[:-200]]
     bench.pump().once(never())
     for name in ("einvoice", "rejects", "cursors"):
-        held = b"".join(record.value or b"" for record in records(bench.bootstrap, bench.topic(name)))
+        held = b"".join(record.value or b"" for record in records(bench.settings, bench.bootstrap, bench.topic(name)))
         assert not any(canary.encode() in held for canary in CANARIES)
         assert b"0100000001" not in held
 
@@ -300,7 +300,7 @@ def process(bench: Bench, tmp_path: Path) -> Iterator[Callable[..., subprocess.P
         f"interval_seconds = 0.05\ntimeout_seconds = 5\n[sources.options]\nlimit = {PAGE}\n"
     )
     told = {"IOC_CONFIG": str(toml), "IOC_STATE_DIR": str(bench.settings.state_dir), "IOC_SPACE": bench.settings.space}
-    environment = os.environ | told | {"IOC_KAFKA__BOOTSTRAP": bench.bootstrap, "IOC_ARCHIVE__RAW": "true"}
+    environment = os.environ | told | {"IOC_ARCHIVE__RAW": "true"}
     with ExitStack() as started:
 
         def start(*words: str) -> subprocess.Popen[str]:

@@ -61,7 +61,7 @@ class Hooks:
         return self.client.send(NOTICES[bank](f"{self.client.base_url}/hooks/bank-{bank}", number, secret, **changes))
 
     def held(self, name: str) -> list[Any]:
-        return [json.loads(record.value) for record in records(self.bootstrap, topic(name, self.settings.space))]
+        return [json.loads(record.value) for record in records(self.settings, self.bootstrap, topic(name, self.settings.space))]
 
 
 def hdbank(url: str, number: int, secret: bytes, **changes: Any) -> httpx.Request:
@@ -116,12 +116,12 @@ def source(name: str, bank: str, credential: str | None = "env:BANK_SECRET") -> 
 @contextmanager
 def served(settings: Settings, bootstrap: str) -> Iterator[httpx.Client]:
     """A client of a server that has nothing but the webhooks."""
-    keys, options = pseudonym.load(settings.state_dir), kafka_python_options(settings.kafka, bootstrap)
+    keys, options = pseudonym.load(settings.state_dir), kafka_python_options(settings, bootstrap)
     app = Starlette()
 
     @asynccontextmanager
     async def producing(_: Starlette) -> AsyncIterator[None]:
-        producer = AIOKafkaProducer(**webhook.producer_options(aiokafka_options(settings.kafka, bootstrap)))
+        producer = AIOKafkaProducer(**webhook.producer_options(aiokafka_options(settings, bootstrap)))
         await producer.start()
         app.router.routes.extend(webhook.routes(settings, keys, producer, options))
         yield
@@ -240,7 +240,7 @@ def test_too_many_rejects_stop_a_hook_until_its_fuse_is_reset(hooks: Hooks, monk
         assert hooks.sent("hdbank", number, amount="x").json()["code"] == "00"
     assert hooks.sent("hdbank", 1).status_code == 503
     assert hooks.sent("vnpay", 1).status_code == 200
-    options = kafka_python_options(hooks.settings.kafka, hooks.bootstrap)
+    options = kafka_python_options(hooks.settings, hooks.bootstrap)
     with served(hooks.settings, hooks.bootstrap) as restarted:
         assert Hooks(hooks.settings, hooks.bootstrap, restarted).sent("hdbank", 1).status_code == 503
     reset_fuse(options, topic("cursors", hooks.settings.space), "bank-hdbank")
@@ -251,8 +251,8 @@ def test_too_many_rejects_stop_a_hook_until_its_fuse_is_reset(hooks: Hooks, monk
 def test_while_kafka_is_away_nothing_is_confirmed_and_afterwards_everything_is(
     hooks: Hooks, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "WAIT_SECONDS", 0.5)
     assert hooks.sent("payos", 1).status_code == 200
+    monkeypatch.setattr(webhook, "WAIT_SECONDS", 0.5)
     broker = embedded_kafka.pid_of(settings.state_dir.resolve())
     assert broker is not None
     os.kill(broker, signal.SIGSTOP)
@@ -274,7 +274,7 @@ def test_names_and_numbers_of_people_reach_no_topic(hooks: Hooks) -> None:
         hooks.sent(bank, 2, b"somebody else's")
         hooks.sent(bank, 3, amount="x")
     for name in ("payment", "rejects", "cursors"):
-        held = b"".join(record.value or b"" for record in records(hooks.bootstrap, topic(name, hooks.settings.space)))
+        held = b"".join(record.value or b"" for record in records(hooks.settings, hooks.bootstrap, topic(name, hooks.settings.space)))
         assert not any(canary.encode() in held for canary in CANARIES)
 
 
