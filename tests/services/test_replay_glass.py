@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from deploy.embedded.parts import Parts
 from grafana.wall import assets, rooms
@@ -208,6 +208,24 @@ def test_the_bar_steers_the_replay_by_keyboard(browser: Browser, wall: Served, d
         page.locator("h1").click()
         page.keyboard.press("p")
         eventually(lambda: drill.asked()["wanted"] == "pause")
+
+
+def test_charts_keep_to_the_room_that_the_bar_leaves(browser: Browser, wall: Served, drill: Drill) -> None:
+    over = """() => [...document.querySelectorAll('.tile')].filter((tile) => {
+      const drawn = tile.querySelector('.uplot, .spark svg'), foot = tile.querySelector('.foot');
+      return drawn && foot && drawn.getBoundingClientRect().bottom > foot.getBoundingClientRect().top + 1;
+    }).map((tile) => tile.textContent)"""
+    page, held = browser.new_page(viewport={"width": 1920, "height": 1080}), list[Route]()
+    try:
+        page.route("**/api/replay/*", lambda route: held.append(route))
+        glass.opened(page, f"{wall.url}/d/ioc-einvoice?space=drill-01")
+        expect(page.locator(".uplot")).not_to_have_count(0)
+        eventually(lambda: page.evaluate(over) == [] and held)
+        held[0].continue_()
+        expect(page.locator(".steer")).to_be_visible()
+        eventually(lambda: page.evaluate(over) == [])
+    finally:
+        page.close()
 
 
 def test_the_bar_tells_how_much_arrived_when(wall: Served, drill: Drill) -> None:

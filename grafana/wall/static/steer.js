@@ -40,6 +40,7 @@ class Bar {
       this.#wrong.textContent = "chỉ xem";
     }
     document.body.append(box);
+    dispatchEvent(new Event("resize")); // charts have less room now
     addEventListener("keydown", (event) => this.#key(event));
     setInterval(() => this.#draw(), MOVE);
     this.#draw();
