@@ -26,7 +26,7 @@ FROM ledger_1m WHERE minute > to_timestamp(%(since)s) - interval '1 minute' AND 
 # A place outside of the period is its nearest end; greatest and least pass over nulls.
 _STEER = """UPDATE ioc.replay SET wanted = coalesce(%(wanted)s, wanted), speed = CASE WHEN %(paced)s THEN %(speed)s::float8 ELSE speed END,
   seek_to = CASE WHEN %(seek_to)s::float8 IS NULL THEN seek_to ELSE greatest(since, least(until, to_timestamp(%(seek_to)s::float8 / 1000))) END
-WHERE space = %(space)s"""
+WHERE space = %(space)s AND state NOT IN ('done', 'stopped', 'failed')"""
 
 log = structlog.get_logger()
 Speed = Annotated[float, msgspec.Meta(ge=0.1, le=100_000)]
@@ -85,7 +85,7 @@ class Steering:
         return self._dsn is not None and guard.who(request).operator
 
     async def steer(self, request: Request) -> Response:
-        """200 when it is written; the player sees it within a tenth of a second. Raises Retry."""
+        """200 when it is written: the player sees it within a tenth of a second; 409 when none plays any more. Raises Retry."""
         if not self._may(request):
             return _json({"error": "for those on duty only"}, 403)
         try:
@@ -101,7 +101,7 @@ class Steering:
         except psycopg.Error as error:
             raise Misconfigured(f"this cannot be written: {error.diag.message_primary}", "run `ioc up`, which grants it") from error
         if not done:
-            return _none()
+            return _json({"error": "there is no such replay, or it has ended"}, 409)
         log.info("a replay is steered", space=space, who=guard.who(request).name, **msgspec.to_builtins(asked))
         return _json({"ok": True})
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from deploy.embedded.parts import Parts
-from grafana.wall import assets, rooms
+from grafana.wall import access, assets, rooms
 from sinks import roles
 from sinks.lives import Figures
 from sinks.roles import ingest_dsn
@@ -20,7 +21,7 @@ from streams import pseudonym
 from streams.event import VIETNAM, encode, micros
 from streams.settings import Settings
 from streams.store import Partition, Records
-from tests import chrome, glass
+from tests import chrome, duty, glass
 from tests.drill import Drill
 from tests.duty import Desk
 from tests.eventually import eventually
@@ -254,6 +255,36 @@ def test_a_place_outside_of_the_period_is_its_nearest_end(wall: Served, drill: D
     assert drill.asked()["seek_to"] == drill.since
     assert post(wall, '{"wanted": "play"}').status_code == 200
     assert drill.asked() == {"wanted": "play", "speed": 60, "seek_to": drill.since}
+
+
+def test_a_replay_that_has_ended_is_not_steered(browser: Browser, wall: Served, drill: Drill) -> None:
+    with chrome.shown(browser, wall.url, PAGE) as page:
+        expect(page.get_by_role("button", name="Tiếp tục")).to_be_enabled()
+        drill.plays(state="done", clock=drill.until)
+        expect(page.get_by_role("button", name="Tiếp tục")).to_be_disabled()
+        expect(page.get_by_role("button", name="60×", exact=True)).to_be_disabled()
+        page.keyboard.press("p")
+        page.locator(".handle").focus()
+        page.keyboard.press("ArrowLeft")
+    assert post(wall, '{"wanted": "play"}').status_code == 409
+    assert drill.asked() == {"wanted": "pause", "speed": 60, "seek_to": None}
+
+
+def test_who_may_not_steer_looks_on(browser: Browser, settings: Settings, wall: Served, drill: Drill, tmp_path: Path) -> None:
+    chosen = settings.model_copy(update={"space": LIVE})
+    with duty.door(chosen, tmp_path, login=("link",)) as door:
+        token = door.token("cookie", operator=False)
+        before = drill.asked()
+        headers = {"origin": door.url, "cookie": f"{access.COOKIE}={token}"}
+        assert httpx.post(f"{door.url}/api/replay/drill-01", content='{"wanted": "play"}', headers=headers, timeout=20).status_code == 403
+        assert drill.asked() == before
+        context = browser.new_context()
+        context.add_cookies([{"name": access.COOKIE, "value": token, "url": door.url}])
+        page = context.new_page()
+        glass.opened(page, f"{door.url}{PAGE}")
+        expect(page.locator(".steer .wrong")).to_have_text("chỉ xem")
+        expect(page.get_by_role("button", name="Tiếp tục")).to_be_disabled()
+        context.close()
 
 
 def test_other_sites_do_not_steer(wall: Served, drill: Drill) -> None:

@@ -8,6 +8,7 @@ import { away, told } from "./space.js";
 
 const MINUTE = 60_000, HOUR = 60 * MINUTE, MOVE = 100, REST = 300, TAKEN = 1500;
 const SPEEDS = [[0.1, "0,1×"], [1, "1×"], [10, "10×"], [60, "60×"], [600, "600×"], [null, "nhanh nhất"]];
+const ENDED = ["done", "stopped", "failed"]; // nobody plays any more
 const STEPS = { ArrowLeft: -MINUTE, ArrowRight: MINUTE, ArrowDown: -HOUR, ArrowUp: HOUR, PageDown: -HOUR, PageUp: HOUR };
 const PATH = `/api/replay/${encodeURIComponent(space)}`;
 
@@ -35,10 +36,6 @@ class Bar {
     this.#slide();
     const box = el("section", "steer", this.#pause, el("div", "whole", this.#track, this.#ends()), speeds, el("p", "rest", this.#left, this.#wrong));
     box.setAttribute("aria-label", "Thanh thời gian diễn tập");
-    if (!found.may) {
-      for (const button of [this.#pause, ...this.#speeds]) button.disabled = true;
-      this.#wrong.textContent = "chỉ xem";
-    }
     document.body.append(box);
     dispatchEvent(new Event("resize")); // charts have less room now
     addEventListener("keydown", (event) => this.#key(event));
@@ -61,10 +58,10 @@ class Bar {
     this.#handle.append(this.#flag);
     this.#track.append(area, this.#reached, this.#ahead, this.#handle);
     for (const [name, value] of Object.entries({ role: "slider", "aria-label": "Thời điểm đang phát lại", "aria-valuemin": this.#period.since / 1000, "aria-valuemax": this.#period.until / 1000 })) this.#handle.setAttribute(name, value);
-    if (!this.#period.may) return this.#handle.setAttribute("aria-disabled", "true");
     this.#handle.tabIndex = 0;
     this.#handle.addEventListener("keydown", (event) => this.#step(event));
     this.#track.addEventListener("pointerdown", (event) => {
+      if (!this.#free) return;
       this.#dragging = true;
       this.#track.setPointerCapture(event.pointerId);
       this.#handle.focus();
@@ -74,7 +71,6 @@ class Bar {
     this.#track.addEventListener("pointermove", (event) => this.#dragging && this.#hold(this.#at(event)));
     this.#track.addEventListener("pointerup", () => this.#drop());
     this.#track.addEventListener("pointercancel", () => ([this.#dragging, this.#held] = [false, null]));
-    return undefined;
   }
 
   #ends() {
@@ -101,7 +97,13 @@ class Bar {
     this.#ask({ seek_to: this.#held });
   }
 
+  /** Whether he who looks may steer, and there is something to steer. */
+  get #free() {
+    return this.#period.may && !ENDED.includes(this.#replay()?.state);
+  }
+
   #step(event) {
+    if (!this.#free) return;
     if (event.key === " ") this.#toggle();
     else if (event.key === "Home" || event.key === "End") this.#hold(event.key === "Home" ? this.#period.since : this.#period.until);
     else if (STEPS[event.key]) this.#hold((this.#held ?? this.#now()) + STEPS[event.key]);
@@ -115,7 +117,7 @@ class Bar {
 
   #key(event) {
     if (event.key !== "p" || event.ctrlKey || event.altKey || event.metaKey || event.target.closest("select, input, textarea, dialog")) return;
-    if (this.#period.may) this.#toggle();
+    if (this.#free) this.#toggle();
   }
 
   #toggle() {
@@ -126,14 +128,23 @@ class Bar {
     this.#asked = performance.now();
     const { status } = await ask(PATH, what);
     this.#asked = performance.now();
-    this.#wrong.textContent = status === 200 ? "" : status === 403 ? "đăng nhập này không được điều khiển" : "không gửi được, hãy thử lại";
+    this.#wrong.textContent = status === 200 ? "" : status === 403 ? "đăng nhập này không được điều khiển" : status === 409 ? "đã kết thúc" : "không gửi được, hãy thử lại";
     if (status !== 200) this.#held = null;
+  }
+
+  /** What cannot be steered is not offered. */
+  #close(free) {
+    if (this.#pause.disabled === !free) return;
+    for (const button of [this.#pause, ...this.#speeds]) button.disabled = !free;
+    this.#handle.setAttribute("aria-disabled", String(!free));
+    this.#wrong.textContent = this.#period.may ? "" : "chỉ xem";
   }
 
   #draw() {
     const replay = this.#replay();
     if (!replay) return;
-    if (!this.#dragging && performance.now() - this.#asked > TAKEN) this.#held = replay.seek_to; // the player has seen it, or is at it
+    if (!this.#dragging && performance.now() - this.#asked > TAKEN) this.#held = this.#free ? replay.seek_to : null; // the player has seen it, or is at it
+    this.#close(this.#free);
     const { since, until, may } = this.#period, at = this.#held ?? this.#now();
     const share = (ms) => (100 * (Math.min(until, Math.max(since, ms)) - since)) / (until - since);
     const reached = share(Math.min(replay.followed, until)), here = share(at);
