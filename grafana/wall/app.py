@@ -78,7 +78,7 @@ def build(wall: Wall) -> Starlette:
     app = Starlette(
         routes=[
             *answers(live),
-            *Screens(lambda: live.hub.waves, version).routes(),
+            *Screens(rooms.waves, version).routes(),
             *Builder(wall.reader_dsn, wall.space, boards).routes(),
             *login.routes(key, "link" in wall.access.login),
             *wall.routes,

@@ -70,16 +70,17 @@ class SpaceClock(Clock):
         return min(_moment(self._row["now"]) + timedelta(seconds=passed), _moment(self._row["until"]))
 
     def told(self) -> dict[str, Any]:
-        """space: {name, label, scenario}; rate: how fast its clock goes; replay: as in ioc.replay (times in ms, silent_seconds since the
+        """space: {name, label, scenario}; machine: the machine's time; rate: how fast its clock goes; replay: as in ioc.replay (times in ms, silent_seconds since the
         player's last sign of life), null where there is none. Nothing for a space that is not registered."""
         row = self._row
         if not row:
             return {}
         space = {"name": row["name"], "label": row["label"], "scenario": label(row["scenario"])}
+        machine = round(time.time() * 1000)
         if not row["replayed"]:
-            return {"space": space, "rate": 1, "replay": None}
+            return {"space": space, "machine": machine, "rate": 1, "replay": None}
         replay = {name: row[name] for name in (*_COLUMNS, "silent_seconds")}
-        return {"space": space, "rate": row["clock_rate"], "replay": replay}
+        return {"space": space, "machine": machine, "rate": row["clock_rate"], "replay": replay}
 
     def steered(self) -> dict[str, Any]:
         return {name: self._row.get(name) for name in (*_ASKED, "label", "scenario")}

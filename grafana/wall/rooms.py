@@ -44,6 +44,13 @@ class Rooms:
         """The spaces beside live that somebody looks at, or did a while ago."""
         return tuple(self._open)
 
+    def waves(self, space: str) -> int:
+        """How many waves there were of a space that is open ("": live); 0 of any other."""
+        if space in ("", self.live.space):
+            return self.live.hub.waves
+        held = self._open.get(space)
+        return held.room.hub.waves if held else 0
+
     def hang_up(self) -> None:
         """End every stream; screens reconnect by themselves."""
         for hub in (self.live.hub, *(each.room.hub for each in self._open.values())):

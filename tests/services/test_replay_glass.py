@@ -319,6 +319,28 @@ def test_links_choices_and_pages_stay_in_the_space(browser: Browser, wall: Serve
         expect(page.locator("nav a:visible", has_text="Soạn quy tắc")).to_have_count(0)
 
 
+def test_a_screen_in_a_space_is_not_behind_because_its_clock_is(browser: Browser, wall: Served, drill: Drill) -> None:
+    def seen() -> list[dict[str, Any]]:
+        screens = httpx.get(f"{wall.url}/api/screens", timeout=20).json()["screens"]
+        return [each for each in screens if each["view"] == "ioc-overview?space=drill-01" and each["name"] == "phòng họp"]
+
+    with chrome.shown(browser, wall.url, PAGE + "&screen=phòng họp"):
+        [screen] = eventually(seen, 30)
+        assert screen["lag_seconds"] < 60
+        assert screen["behind"] < 60
+
+
+def test_a_rotation_stays_in_the_space(browser: Browser, wall: Served, drill: Drill) -> None:
+    page = browser.new_page()
+    try:
+        page.goto(f"{wall.url}/?kiosk=1&rotate=3&boards=ioc-overview,ioc-einvoice&space=drill-01")
+        for uid in ("ioc-overview", "ioc-einvoice"):
+            page.frame_locator(f"iframe.shown[title={uid}]").locator("#drill b").wait_for(timeout=30_000)
+        expect(page).to_have_title(re.compile("^DIỄN TẬP drill-01"))
+    finally:
+        page.close()
+
+
 def test_figures_of_a_space_are_explained_by_its_own_events(browser: Browser, wall: Served, drill: Drill) -> None:
     with chrome.shown(browser, wall.url, PAGE) as page:
         with page.expect_response(re.compile("/api/explain")) as asked:

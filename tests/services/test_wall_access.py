@@ -207,7 +207,7 @@ def test_screens_report_and_operators_see_them(by_link: Door) -> None:
 
 
 def test_screens_that_fall_silent_are_told_first_and_none_fill_the_memory() -> None:
-    known = Screens(lambda: 12, "v2")
+    known = Screens(lambda _space: 12, "v2")
     now = time.time()
     said = Beacon("s", "ioc-overview", 10, int((now - 2) * 1000), "v1", [], True)
     known.heard(said, "sảnh", "10.0.0.1", now)
