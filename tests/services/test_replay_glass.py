@@ -360,6 +360,7 @@ def test_an_alarm_of_a_drill_is_taken_there_and_silences_nobody(browser: Browser
         page.get_by_label("Đang làm gì").fill("gọi ngân hàng")
         page.get_by_role("button", name="Nhận").click()
         eventually(lambda: desk.run("select acknowledged_why from alarm where id = %s", alarm) == [("gọi ngân hàng",)])
+        assert desk.run("select acknowledged_at from alarm where id = %s", alarm) == [(drill.clock,)], "at the drill's own time"
     hush = '{"rule": "drill-rule", "hours": 1, "why": "thử thôi"}'
     answer = httpx.post(f"{wall.url}/api/silences?space=drill-01", content=hush, headers={"origin": wall.url}, timeout=20)
     assert answer.status_code == 403
