@@ -100,9 +100,9 @@ def round(connection: Connection, space: str, settings: Settings, now: datetime)
 
 
 def acknowledge(connection: Connection, alarm: int, who: str, why: str = "") -> bool:
-    """Somebody has it in hand: it escalates no more. False when there is none that lasts, or somebody has already."""
+    """Somebody has it in hand, at the space's own time: it escalates no more. False when there is none that lasts, or somebody has already."""
     done = connection.execute(
-        "update alarm set acknowledged_at = clock_timestamp(), acknowledged_by = %s, acknowledged_why = %s "
+        "update alarm set acknowledged_at = clock(), acknowledged_by = %s, acknowledged_why = %s "
         "where id = %s and acknowledged_at is null and closed_at is null",
         [who, why, alarm],
     )

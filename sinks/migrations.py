@@ -149,7 +149,10 @@ def _clock(space: str) -> Step:
         return _step("clock", [function(schema(space), "clock", sql.SQL("select clock_timestamp()"))])
     name = sql.Literal(space)
     followed = sql.SQL("select coalesce((select followed from ioc.replay where space = {}), clock_timestamp())").format(name)
-    shown = sql.SQL("select coalesce(ioc.replayed({}), pg_catalog.now())").format(name)
+    # Up to there everything is in the figures: what comes after, nobody was asked for yet.
+    shown = sql.SQL(
+        "select coalesce((select least(followed, ioc.replayed(space)) from ioc.replay where space = {}), pg_catalog.now())"
+    ).format(name)
     statements = [function(schema(space), "clock", followed, _DEFINED), function(board(space), "now", shown)]
     return _step("clock", statements)
 

@@ -27,11 +27,11 @@ _FIGURES = {
 def fill(dsn: str, settings: Settings) -> None:
     """Put them in, through today up to now; every source was just heard, and one quality figure is not whole.
 
-    Each unit has one at midnight, so that no hour of the day finds it empty.
+    Each unit has one at midnight, so that no hour of the day finds it empty. A space that has a now() of its own is filled up to that.
     """
     migrations.migrate(dsn, settings)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(sql.SQL("set search_path = {}, public").format(sql.Identifier(schema(settings.space))))
+        connection.execute(sql.SQL("set search_path = {}, pg_catalog, public").format(sql.Identifier(schema(settings.space))))
         units.load(connection, settings.space, [*units.communes(), *units.hospitals()])
         connection.execute("select setseed(0.42)")
         for department, (kind, measures, size) in _FIGURES.items():
@@ -103,7 +103,7 @@ def _heard(connection: psycopg.Connection[tuple[object, ...]]) -> None:
     for department, source in sources:
         late = "interval '3 seconds'" if source != "bank-payos" else "interval '3 hours'"
         connection.execute(
-            f"insert into heard select %s, %s, at, at - interval '1 second', at from (select clock_timestamp() - {late} as at) as moment".encode(),
+            f"insert into heard select %s, %s, at, at - interval '1 second', at from (select now() - {late} as at) as moment".encode(),
             [department, source],
         )
         connection.execute(

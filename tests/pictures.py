@@ -7,16 +7,21 @@ from typing import Annotated
 
 import httpx
 import typer
+from playwright.sync_api import Page
 
 from deploy import console
 from deploy.embedded import timescale
 from deploy.embedded.places import locked, silent
 from grafana.wall.library import BOARDS
+from sinks import migrations, roles
 from streams.settings import Settings
 from tests.chrome import browser
+from tests.drill import Drill
 from tests.glass import Served, opened, served
 
 SIZES = {"wall": (1920, 1080), "4k": (3840, 2160), "phone": (390, 844)}
+DRILL = {"drill-overview": "/d/ioc-overview?space=drill-01", "drill-alarms": "/alarms?space=drill-01", "drill-einvoice": "/d/ioc-einvoice?space=drill-01",
+         "drill-compare": "/compare?space=drill-01&board=ioc-overview"}  # fmt: skip
 
 
 @contextmanager
@@ -28,11 +33,25 @@ def lively_wall(state: Path, boards: Path = BOARDS) -> Iterator[Served]:
     with locked(state / "lock", 600, silent):
         dsn = timescale.ensure(state, silent)
         try:
-            external = settings.database.model_copy(update={"dsn": dsn})
-            with served(dsn, settings.model_copy(update={"database": external}), state / "boards", boards) as wall:
+            external = settings.model_copy(update={"database": settings.database.model_copy(update={"dsn": dsn})})
+            migrations.migrate(dsn, external)
+            drill = Drill(dsn, external)
+            with served(dsn, external, state / "boards", boards, roles.duty_dsn(external)) as wall:
+                drill.density(external.space)
+                drill.plays(state="playing", wanted="play", clock=drill.clock, clock_rate=60, rate=412)
                 yield wall
         finally:
             timescale.stop(state)
+
+
+def look(page: Page, address: str) -> None:
+    """Go there and wait until all of it stands, in every frame."""
+    if "/compare" not in address:
+        return opened(page, address)
+    page.goto(address)
+    for frame in ("live", "drill"):
+        page.frame_locator(f".{frame} iframe").locator("html[data-ready]").wait_for(state="attached", timeout=20_000)
+    return None
 
 
 def main(
@@ -46,13 +65,14 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     with lively_wall(state, boards) as wall, browser() as found:
         uids = [board["uid"] for board in httpx.get(f"{wall.url}/api/boards").json()]
-        for uid in [uid for uid in uids if only in uid]:
+        pages = {uid: f"/d/{uid}?" for uid in uids} | {name: f"{path}&" for name, path in DRILL.items()}
+        for uid, path in [(uid, path) for uid, path in pages.items() if only in uid]:
             for size in sizes.split(","):
                 width, height = SIZES[size]
                 page = found.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce")
                 for theme in ("dark", "light"):
-                    opened(page, f"{wall.url}/d/{uid}?theme={theme}")
-                    page.screenshot(path=out / f"{uid}-{size}-{theme}.png", full_page=size == "phone")
+                    look(page, f"{wall.url}{path}theme={theme}")
+                    page.screenshot(path=out / f"{uid}-{size}-{theme}.png", full_page=size == "phone" and uid not in DRILL)
                 page.close()
             console.say(f"{uid}: {out}/{uid}-*.png")
 

@@ -127,7 +127,7 @@ class _Server(uvicorn.Server):
     """Ends the live streams first, so that a stop does not wait for screens that never hang up."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.config.app.state.hub.close()  # type: ignore[union-attr]  # our own application, not a dotted name
+        self.config.app.state.rooms.hang_up()  # type: ignore[union-attr]  # our own application, not a dotted name
         super().handle_exit(sig, frame)
 
 

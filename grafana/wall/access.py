@@ -21,7 +21,7 @@ COOKIE = "ioc_wall"
 PROXY_SECONDS = 3600.0  # a stream opened by a proxy's user ends after so long, and the proxy is asked again
 OPERATORS_ONLY = ("/api/screens",)
 _BOARD = re.compile(r"/(?:d|api/boards)/([^/]+)(?:/panels/\d+)?")
-_FOR_ALL = ("/", "/api/boards", "/api/map", "/api/seen")
+_FOR_ALL = ("/", "/api/boards", "/api/map", "/api/seen", "/api/spaces")
 
 
 class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -158,9 +158,11 @@ def may(who: Who, public: frozenset[str], path: str, query: str) -> bool:
         return who.operator
     if who.boards is None:
         return True
+    asked = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
+    if any(name == "space" for name, _ in asked):
+        return False  # links and public boards were given out for what is live
     if path in _FOR_ALL:
         return bool(who.boards or public)
-    asked = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
     named = [value for name, value in asked if name == "board"]
     in_path = _BOARD.fullmatch(path)
     named += [in_path[1]] if in_path else []

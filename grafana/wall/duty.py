@@ -12,13 +12,14 @@ import psycopg
 import structlog
 from psycopg.conninfo import make_conninfo
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from grafana.wall import assets, guard, login
+from grafana.wall import guard, login, stamp
 from grafana.wall.alarms import OPEN, UNITS, WATCHED
-from grafana.wall.reader import Reader
+from grafana.wall.room import Room
 from sinks import alarms
+from sinks.migrations import schema
 from streams.errors import Misconfigured, Retry
 from streams.rules import reading
 from streams.rules.rule import Rule
@@ -58,11 +59,11 @@ class Hush(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Duty:
-    """Pages and answers under /alarms. dsn: of the role that may write, None where nobody can. tables: its schema. changed: called after each write."""
+    """Pages and answers under /alarms, of the room's space. dsn: of the role that may write, None where nobody can."""
 
-    def __init__(self, reader: Reader, dsn: str | None, tables: str, changed: Callable[[], None]) -> None:
-        self._reader, self._changed = reader, changed
-        options = f"-c search_path={tables}"
+    def __init__(self, room: Room, dsn: str | None) -> None:
+        self._reader, self._clock, self._changed = room.reader, room.clock, room.hub.wake
+        options = f"-c search_path={schema(room.space)}"
         self._dsn = make_conninfo(dsn, options=options, connect_timeout="3", application_name="ioc-duty") if dsn else None
         self._one = asyncio.Semaphore(4)
 
@@ -77,7 +78,7 @@ class Duty:
         ]
 
     async def page(self, request: Request) -> Response:
-        return FileResponse(assets.STATIC / "alarms.html", headers={"cache-control": "no-cache"})
+        return stamp.page("alarms.html", self._clock)
 
     def _may(self, request: Request) -> bool:
         return self._dsn is not None and guard.who(request).operator
@@ -99,7 +100,7 @@ class Duty:
                 "firings": fired,
                 "silences": await self._rows(_SILENCES),
                 "days": DAYS,
-                "now": round(datetime.now(UTC).timestamp() * 1000),
+                "now": round(self._clock.now().timestamp() * 1000),
                 "may": self._may(request),
             }
         )
@@ -117,8 +118,9 @@ class Duty:
                 "rule": told.get(found[0]["rule"]),
                 "firings": await self._rows(_OF_ALARM, alarm=alarm),
                 "messages": await self._rows(_MESSAGES, alarm=alarm),
-                "now": round(datetime.now(UTC).timestamp() * 1000),
+                "now": round(self._clock.now().timestamp() * 1000),
                 "may": self._may(request),
+                "silences": not self._clock.told(),
             }
         )
 
@@ -137,7 +139,9 @@ class Duty:
         return _json({"ok": bool(taken)}, 200 if taken else 409)
 
     async def silence(self, request: Request) -> Response:
-        """200 when it is written."""
+        """200 when it is written. In a replay nobody is to be silenced: it rings nobody but by a route of its own."""
+        if self._clock.told():
+            return _json({"error": "a replay rings nobody"}, 403)
         asked = await self._asked(request, Hush)
         if isinstance(asked, Response):
             return asked

@@ -5,7 +5,7 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import orjson
@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from grafana.macros import period
+from grafana.wall.clock import Clock
 from grafana.wall.library import Board
 from sinks import explain
 from sinks.parts import Cell, Connection
@@ -28,7 +29,7 @@ from streams.figures import Figure
 AT_ONCE = 2  # explaining must not take what the waves need
 SECONDS = 5
 PAGE = 100
-ASKED = ("board", "panel", "figure", "unit", "kind", "day", "hour", "minute", "from", "to", "after", "format")
+ASKED = ("space", "board", "panel", "figure", "unit", "kind", "day", "hour", "minute", "from", "to", "after", "format")
 
 T = TypeVar("T")
 
@@ -43,8 +44,8 @@ class _Asked:
 class Explainer:
     """Answers `/api/explain` by the reader role: JSON pages, or all events as CSV (`format=csv`)."""
 
-    def __init__(self, dsn: str, schema: str, boards: dict[str, Board]) -> None:
-        self._schema, self._boards = schema, boards
+    def __init__(self, dsn: str, schema: str, boards: dict[str, Board], clock: Clock) -> None:
+        self._schema, self._boards, self._clock = schema, boards, clock
         options = f"-c default_transaction_read_only=on -c statement_timeout={SECONDS * 1000}"
         held = make_conninfo(dsn, options=options, connect_timeout="3", application_name="ioc-explain")
         self._pool = ConnectionPool(held, min_size=0, max_size=AT_ONCE, timeout=SECONDS, open=False, kwargs={"autocommit": True})
@@ -105,7 +106,9 @@ class Explainer:
         if board is None or "department" not in told:
             raise Misconfigured("there is no figure in such a panel", "ask /api/boards for the boards and their panels")
         owner, figure = explain.chosen(told["department"], _named(told, given.get("figure", "")))
-        since, until = explain.span(given.get("day"), given.get("hour"), given.get("minute")) or _period(board, given, told)
+        since, until = explain.span(given.get("day"), given.get("hour"), given.get("minute")) or _period(
+            board, given, told, self._clock.now()
+        )
         return _Asked(owner, figure, Cell(since, until, given.get("unit"), given.get("kind")))
 
 
@@ -117,9 +120,9 @@ def _named(told: dict[str, Any], asked: str) -> str:
     return labels.get(asked, asked)
 
 
-def _period(board: Board, given: QueryParams, told: dict[str, Any]) -> tuple[datetime, datetime]:
+def _period(board: Board, given: QueryParams, told: dict[str, Any], now: datetime) -> tuple[datetime, datetime]:
     """The whole minutes that the panel's figure covers: the range asked for, else the board's; or the month so far."""
-    over = period(given.get("from", board.start), given.get("to", board.end), datetime.now(UTC))
+    over = period(given.get("from", board.start), given.get("to", board.end), now)
     start, end = over.start.astimezone(VIETNAM), over.end.astimezone(VIETNAM) + timedelta(milliseconds=1)
     if told.get("form") == "month":
         start = (end - timedelta(minutes=1)).replace(day=1, hour=0, minute=0)

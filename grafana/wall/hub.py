@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from grafana.macros import expand, period
 from grafana.wall import small, state
+from grafana.wall.clock import Clock
 from grafana.wall.library import Board, Target, View
 from grafana.wall.reader import Reader
 from streams import metrics
@@ -50,10 +51,12 @@ class Viewer:
 
 
 class Hub:
-    """Keeps what each view shows now. One query per panel per wave, however many screens look at it; a view nobody looks at is forgotten."""
+    """Keeps what each view shows now. One query per panel per wave, however many screens look at it; a view nobody looks at is forgotten.
+    clock: of the space that is shown (None: live's)."""
 
-    def __init__(self, boards: dict[str, Board], reader: Reader, version: str = "") -> None:
+    def __init__(self, boards: dict[str, Board], reader: Reader, version: str = "", clock: Clock | None = None) -> None:
         self._version = version
+        self._clock = clock or Clock()
         self.waves = 0
         self._boards = boards
         self._reader = reader
@@ -106,7 +109,7 @@ class Hub:
             with metrics.WALL_WAVE_SECONDS.time():
                 reached = await self._hear()
                 answers: dict[str, asyncio.Task[dict[str, Any]]] = {}
-                now = datetime.now(UTC)
+                now = self._clock.now()
                 pairs = [(view, panel) for view in views for panel in self._boards[view.uid].panels if self.database]
                 found = await asyncio.gather(*(self._panel(view, panel, now, answers) for view, panel in pairs))
             self.waves += 1
@@ -193,13 +196,14 @@ class Hub:
     def state(self) -> dict[str, Any]:
         """What screens need to judge their tiles by themselves."""
         return {
-            "now": round(time.time() * 1000),
+            "now": _milliseconds(self._clock.now()),
             "wave": self.waves,
             "version": self._version,
             "database": self.database,
             "kafka": self.kafka,
             "lag_seconds": self._lag_seconds(),
             "departments": self._departments,
+            **self._clock.told(),
         }
 
     def _message(self, view: View, panels: dict[int, bytes]) -> bytes:

@@ -1,7 +1,7 @@
 """The pages and answers of the wall: boards, panels, live streams, the past, files."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -12,12 +12,12 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from grafana.macros import period
-from grafana.wall import assets, guard, past, places, variables
+from grafana.wall import assets, guard, past, places, stamp, variables
 from grafana.wall.access import Key, Who
-from grafana.wall.hub import Hub, Viewer
+from grafana.wall.clock import Clock
+from grafana.wall.hub import Viewer
 from grafana.wall.library import Board, View
-from grafana.wall.past import Past
-from grafana.wall.reader import Reader
+from grafana.wall.room import Room
 from streams import settings
 from streams.errors import Misconfigured, Retry
 
@@ -37,15 +37,10 @@ def json(found: Any, status: int = 200) -> Response:
 
 
 class Pages:
-    """What screens ask for, but for explanations, logins and their own reports."""
+    """What screens ask for of one space, but for explanations, logins and their own reports."""
 
-    def __init__(
-        self, boards: dict[str, Board], hub: Hub, reader: Reader, province: str, looking_back: Past, access: settings.Wall, key: Key
-    ) -> None:
-        self._boards = boards
-        self._hub = hub
-        self._reader = reader
-        self._past = looking_back
+    def __init__(self, room: Room, province: str, access: settings.Wall, key: Key) -> None:
+        self._boards, self._hub, self._reader, self._past, self._clock = room.boards, room.hub, room.reader, room.past, room.clock
         self._map = places.communes(province)
         self._public = frozenset(access.public)
         self._key = key
@@ -55,6 +50,7 @@ class Pages:
         return [
             Route("/", self.home),
             Route("/d/{uid}", self.board_page),
+            Route("/compare", self.compare),
             Route("/api/boards", self.boards),
             Route("/api/boards/{uid}", self.board),
             Route("/api/boards/{uid}/panels/{panel:int}", self.panel),
@@ -83,7 +79,12 @@ class Pages:
         if request.path_params["uid"] not in self._boards:
             return PlainTextResponse("Không có bảng này.\n", 404)
         rotates = "kiosk" in request.query_params and {"boards", "rotate"} & {*request.query_params}
-        return FileResponse(assets.STATIC / ("kiosk.html" if rotates else "index.html"), headers={"cache-control": "no-cache"})
+        # The boards of a rotation are stamped, each by itself.
+        return stamp.page("kiosk.html", Clock()) if rotates else stamp.page("index.html", self._clock)
+
+    async def compare(self, request: Request) -> Response:
+        """A board twice: live, and in the space."""
+        return stamp.page("compare.html", Clock())
 
     async def boards(self, request: Request) -> Response:
         """Every board; `below` are those people come to from another one, since they ask for a choice."""
@@ -97,14 +98,14 @@ class Pages:
         return self._boards[uid]
 
     def _only(self, request: Request, *allowed: str) -> None:
-        if unknown := sorted(set(request.query_params) - set(allowed)):
+        if unknown := sorted(set(request.query_params) - {"space", *allowed}):
             raise Misconfigured(f"unknown parameters: {', '.join(unknown)[:80]}", "send declared variables only")
 
     async def _chosen(self, request: Request, board: Board) -> tuple[dict[str, str], list[dict[str, Any]], str, str]:
         """The values of the board's variables (`var-NAME=..`), their pickers, and the period. Raises Misconfigured, Retry."""
         asked = request.query_params
         start, end = asked.get("from", board.start), asked.get("to", board.end)
-        over = period(start, end, self._at(request) or datetime.now(UTC))
+        over = period(start, end, self._at(request) or self._clock.now())
         wanted = {name.removeprefix("var-"): value for name, value in asked.items() if name.startswith("var-")}
         return *await variables.settle(board.variables, wanted, self._reader.read, over), start, end
 
@@ -120,7 +121,7 @@ class Pages:
     def _at(self, request: Request) -> datetime | None:
         """The minute of the past that the address asks for. Raises Misconfigured."""
         asked = request.query_params.get("at")
-        return None if asked is None else past.moment(asked, datetime.now(UTC))
+        return None if asked is None else past.moment(asked, self._clock.now())
 
     async def board(self, request: Request) -> Response:
         board = self._board(request)
@@ -141,7 +142,7 @@ class Pages:
             _, panels = await self._past.shown(View(board.uid, tuple(sorted(chosen.items())), at, over))
             return Response(panels[panel], media_type="application/json", headers={"cache-control": "no-store"})
         if whole and {"from", "to"} & {*request.query_params}:
-            return json(await self._hub.answer(board.panels[panel], start, end, datetime.now(UTC), {}, chosen))
+            return json(await self._hub.answer(board.panels[panel], start, end, self._clock.now(), {}, chosen))
         shown = await self._hub.fresh(View(board.uid, tuple(sorted(chosen.items())), public=not whole))
         if panel not in shown:
             raise Retry("the figures cannot be read now", "try again")

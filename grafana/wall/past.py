@@ -9,6 +9,7 @@ import orjson
 
 from grafana.macros import LONGEST
 from grafana.wall import state
+from grafana.wall.clock import Clock
 from grafana.wall.hub import Hub
 from grafana.wall.library import Board, Target, View
 from grafana.wall.reader import Reader
@@ -40,8 +41,9 @@ def moment(text: str, now: datetime) -> datetime:
 class Past:
     """Reads what a view of a moment showed. Its connections are its own: those who look back wait for each other, the live wall for nobody."""
 
-    def __init__(self, boards: dict[str, Board], dsn: str, schema: str, past: str) -> None:
-        self._boards = boards
+    def __init__(self, boards: dict[str, Board], dsn: str, tables: tuple[str, str], clock: Clock) -> None:
+        schema, past = tables
+        self._boards, self._clock = boards, clock
         self._reader = Reader(dsn, schema, at_once=AT_ONCE, past=past)
         self._hub = Hub(boards, self._reader)
         self._kept: OrderedDict[View, tuple[float, Shown]] = OrderedDict()
@@ -76,6 +78,8 @@ class Past:
         start, end = view.over or (board.start, board.end)
         departments = await state.heard(self._reader, at)
         told = {"now": round(at.timestamp() * 1000), "database": True, "kafka": None, "lag_seconds": None, "departments": departments}
+        if self._clock.told():
+            told["latest"] = round(self._clock.now().timestamp() * 1000)
         some = asyncio.Semaphore(AT_ONCE)
 
         async def panel(targets: tuple[Target, ...]) -> bytes:
@@ -89,7 +93,7 @@ class Past:
 
         read = await asyncio.gather(*map(panel, board.panels.values()))
         shown = (orjson.dumps(told), dict(zip(board.panels, read, strict=True)))
-        if datetime.now(UTC) - at >= SETTLED:
+        if self._clock.now() - at >= SETTLED:
             self._kept[view] = (time.monotonic(), shown)
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
@@ -52,9 +53,9 @@ class Screen:
 
 
 class Screens:
-    """All screens that were heard within a day. wave, version: what the server is at."""
+    """All screens that were heard within a day. wave: what the server is at in a space ("": live); version: what it is at."""
 
-    def __init__(self, wave: Callable[[], int], version: str) -> None:
+    def __init__(self, wave: Callable[[str], int], version: str) -> None:
         self._wave, self._version = wave, version
         self._known: OrderedDict[tuple[str, str], Screen] = OrderedDict()
         for state in ("alive", "silent"):
@@ -97,7 +98,7 @@ class Screens:
                 "first": round(screen.first * 1000),
                 "heard": round(screen.heard * 1000),
                 "wave": screen.said.wave,
-                "behind": max(0, self._wave() - screen.said.wave),
+                "behind": max(0, self._wave(_space(screen.said.view)) - screen.said.wave),
                 "lag_seconds": screen.lag_seconds,
                 "version": screen.said.version,
                 "current": screen.said.version == self._version,
@@ -123,7 +124,11 @@ class Screens:
             return Response(status_code=204)
 
         async def screens(request: Request) -> Response:
-            found = {"version": self._version, "wave": self._wave(), "screens": self.told()}
+            found = {"version": self._version, "wave": self._wave(""), "screens": self.told()}
             return Response(msgspec.json.encode(found), media_type="application/json", headers={"cache-control": "no-store"})
 
         return [Route("/api/seen", seen, methods=["POST"]), Route("/api/screens", screens)]
+
+
+def _space(view: str) -> str:
+    return dict(parse_qsl(view.partition("?")[2])).get("space", "")

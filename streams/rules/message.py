@@ -112,6 +112,7 @@ def compose(about: About, telling: Telling, known: Sequence[Member], now: dateti
         else f" ({len(real)} {many})"
     )
     url = f"{about.wall_url}/d/{rule.board or f'ioc-{rule.department}'}?at={_local(now):%Y-%m-%dT%H:%M}" if about.wall_url else ""
+    url += f"&space={about.space}" if url and about.space != LIVE else ""
     lines = [_sentence(about, word, real), filled(about, real), *_unit_lines(about, news)]
     lines += [f"Việc cần làm: {rule.runbook}", f"Phụ trách: {rule.owner}", *([url] if url else [])]
     return Message(
@@ -250,7 +251,7 @@ def _some(lines: list[str], most: int = MOST_LINES) -> list[str]:
 
 
 def _drill(space: str) -> str:
-    return "" if space == LIVE else f"[{space}] "
+    return "" if space == LIVE else f"[DIỄN TẬP {space}] "
 
 
 def _line(text: str) -> str:

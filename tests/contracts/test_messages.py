@@ -128,4 +128,6 @@ def test_a_night_is_one_message_and_a_quiet_day_says_so() -> None:
 
 def test_a_drill_says_that_it_is_one() -> None:
     message = compose(about(rule(), space="drill-01"), Telling("firing", "firing", (Member(1, "", MINUTE),)), (), NOW)
-    assert message.title.startswith("[drill-01] ")
+    assert message.title.startswith("[DIỄN TẬP drill-01] ")
+    assert message.url.endswith("&space=drill-01"), "its link leads into the drill"
+    assert "space=" not in made(rule(), "firing", Member(1, "", MINUTE)).url

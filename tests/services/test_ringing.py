@@ -255,7 +255,7 @@ def test_a_drill_is_muted_unless_it_has_a_route(space: Space) -> None:
         alarms.ring(connection, "drill-01", bell.settings, bell.rule, 1, [change], bell.now)
     assert bell.rows("select channel, state from outbox") == [("hook", "muted")]
     (message,) = bell.rows("select message from outbox")[0]
-    assert message["title"].startswith("[drill-01] ")
+    assert message["title"].startswith("[DIỄN TẬP drill-01] ")
 
 
 def test_rounds_at_once_say_nothing_twice_and_wait_for_nobody(space: Space) -> None:

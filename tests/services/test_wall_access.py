@@ -131,6 +131,17 @@ def test_a_link_opens_its_boards_only(by_link: Door) -> None:
         assert by_link.get(path, token).status_code in (403, 404), path
 
 
+@pytest.mark.parametrize(
+    "path", [f"/d/{CLOSED}?", f"/api/boards/{CLOSED}?", f"/api/live?board={CLOSED}&", "/api/boards?", f"/compare?board={CLOSED}&"]
+)
+def test_a_link_to_boards_opens_no_space(by_link: Door, path: str) -> None:
+    whole, some = by_link.token("cookie"), by_link.token("cookie", boards=(CLOSED,))
+    assert by_link.get(f"{path}space=drill-01", some).status_code == 403
+    assert by_link.get(f"{path}space=drill-01", whole).status_code == 404, "he would see it, if it were there"
+    assert by_link.get("/api/replay/drill-01", some).status_code == 403
+    assert by_link.get("/api/spaces", some).json() == []
+
+
 def test_a_cookie_that_was_touched_is_no_cookie(by_link: Door) -> None:
     good = by_link.token("cookie")
     assert by_link.get(f"/api/boards/{CLOSED}", good).status_code == 200
@@ -196,7 +207,7 @@ def test_screens_report_and_operators_see_them(by_link: Door) -> None:
 
 
 def test_screens_that_fall_silent_are_told_first_and_none_fill_the_memory() -> None:
-    known = Screens(lambda: 12, "v2")
+    known = Screens(lambda _space: 12, "v2")
     now = time.time()
     said = Beacon("s", "ioc-overview", 10, int((now - 2) * 1000), "v1", [], True)
     known.heard(said, "sảnh", "10.0.0.1", now)
@@ -286,7 +297,6 @@ def test_a_get_changes_nothing(by_link: Door) -> None:
         "from=9223372036854775808&to=99999999999999999999",
         "sql=select+1",
         "rawSql=select+1",
-        "space=live",
         "schema=ioc",
         "search_path=live",
         "from[]=now",

@@ -3,7 +3,11 @@
 import { shortName } from "./format.js";
 import { config } from "./frames.js";
 
-const KEPT = ["theme", "kiosk", "screen", "at"];
+const KEPT = ["theme", "kiosk", "screen", "at", "space"];
+
+/** The space that this page shows, as the server stamped it; "" for live. */
+export const space = document.documentElement.dataset.space ?? "";
+
 const here = new URLSearchParams(location.search);
 const chosen = new Map();
 const period = { from: "", to: "" };
@@ -34,8 +38,18 @@ export function changed(parameters) {
 /** What the server must know of this page's address to read its figures. */
 export function question() {
   const asked = new URLSearchParams();
-  for (const [name, value] of here) if (name.startsWith("var-") || name === "from" || name === "to" || name === "at") asked.set(name, value);
+  for (const [name, value] of here) if (name.startsWith("var-") || name === "from" || name === "to" || name === "at" || name === "space") asked.set(name, value);
   return asked;
+}
+
+/** The address of an answer about this page's space. */
+export function about(path) {
+  return space ? `${path}${path.includes("?") ? "&" : "?"}space=${encodeURIComponent(space)}` : path;
+}
+
+/** The title of the page: in a space nobody takes it for live's. */
+export function entitle(title) {
+  document.title = space ? `DIỄN TẬP ${space} · ${title}` : title;
 }
 
 /** What the board is called here: by what was chosen on it, unless its title says that itself. */

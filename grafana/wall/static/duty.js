@@ -1,6 +1,6 @@
 // Alarms as pages: what is open, thirty days of firings by rule and unit, one alarm with its messages; taking it and silencing its rule.
 
-import { address } from "./address.js";
+import { address, entitle, space } from "./address.js";
 import { el } from "./dom.js";
 import { dayMonth, moment, shortName } from "./format.js";
 import { announce, ask, begin } from "./page.js";
@@ -24,6 +24,7 @@ async function look() {
   const { now, ...rest } = found, text = JSON.stringify(rest);
   if (text !== drawn) number ? one(found) : all(found);
   drawn = text;
+  if (space) import("./space.js").then(({ date }) => date(now));
   document.documentElement.dataset.ready = "yes";
   return undefined;
 }
@@ -107,8 +108,8 @@ function axis(from, now) {
   return made;
 }
 
-function one({ alarm, rule, firings, messages, now, may }) {
-  document.title = alarm.title;
+function one({ alarm, rule, firings, messages, now, may, silences }) {
+  entitle(alarm.title);
   document.getElementById("title").textContent = alarm.title;
   const focused = document.activeElement?.closest("form") ? main.querySelector(".act") : null; // what somebody is writing stays
   const facts = [
@@ -123,7 +124,7 @@ function one({ alarm, rule, firings, messages, now, may }) {
   const list = el("dl", "", ...facts.map(([name, said]) => el("div", "", el("dt", "", name), el("dd", "", said))));
   main.replaceChildren(
     section("Cảnh báo", severity(alarm.severity), list, ...links),
-    ...(may ? [focused ?? acts(alarm, firings)] : [el("p", "sub", "Đăng nhập này chỉ xem được cảnh báo, không nhận hay tắt tiếng được.")]),
+    ...(may ? [focused ?? acts(alarm, firings, silences)] : [el("p", "sub", "Đăng nhập này chỉ xem được cảnh báo, không nhận hay tắt tiếng được.")]),
     section("Nơi báo động", table(["Nơi", "Từ", "Đến", "Giá trị xa nhất"], firings.map((f) => [shortName(f.name ?? "toàn ngành"), moment(f.since, now), f.until ? moment(f.until, now) : "đang báo", f.peak === null ? "—" : measured(f.peak, rule?.measure)]), "Chưa có lần báo động nào được ghi.")),
     section("Tin đã gửi", table(["Kênh", "Tin", "Tình trạng", "Lúc", "Số lần thử"], messages.map((m) => [m.channel, WORDS[m.word] ?? m.word, `${STATES[m.state] ?? m.state}${m.wrong ? `: ${m.wrong}` : ""}`, moment(m.sent_at ?? m.made_at, now), `${m.tries}`]), "Chưa có tin nào.")),
   );
@@ -153,12 +154,13 @@ function choice(options) {
   return el("select", "", ...options.map(([value, text]) => Object.assign(el("option", "", text), { value })));
 }
 
-function acts(alarm, firings) {
+function acts(alarm, firings, silences) {
   const forms = [];
   if (!alarm.closed_at && !alarm.acknowledged_at) {
     const why = el("textarea");
     forms.push(form("Nhận cảnh báo", "Nhận", [field("Đang làm gì", why)], why, () => ask(`/api/alarms/${alarm.id}/acknowledge`, { why: why.value.trim() })));
   }
+  if (!silences) return el("div", "act", ...forms, el("p", "sub", "Trong diễn tập không tắt tiếng: báo động ở đây không đến ai ngoài tuyến diễn tập."));
   const why = el("textarea"), hours = choice(HOURS);
   const units = [...new Map(firings.filter(({ unit }) => unit).map(({ unit, name }) => [unit, shortName(name)]))];
   const where = choice([["", "cả quy tắc"], ...units]);

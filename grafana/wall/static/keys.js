@@ -1,6 +1,6 @@
 // The wall by keyboard: arrows between tiles, Enter down, Escape up, ? for help.
 
-import { address } from "./address.js";
+import { address, space } from "./address.js";
 import { el } from "./dom.js";
 
 const KEYS = [
@@ -9,6 +9,7 @@ const KEYS = [
   ["i", "số trong ô được tính từ đâu: định nghĩa và từng sự kiện"],
   ["t", "mở thanh thời gian để xem lại"],
   ["[ ]  { }", "đang xem lại: lùi, tiến 10 phút; 1 giờ. n: về hiện tại"],
+  ...(space ? [["p", "diễn tập: tạm dừng, tiếp tục"], ["← → ↑ ↓", "trên thanh diễn tập: một phút, một giờ; phím cách: tạm dừng"]] : []),
   ["Tab", "đi qua các liên kết trong ô"],
   ["Esc", "ra khỏi ô, rồi về bảng toàn tỉnh"],
   ["f", "toàn màn hình, khi trình chiếu"],

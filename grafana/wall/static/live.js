@@ -4,7 +4,7 @@ const SILENT_AFTER = 15_000;
 const AGAIN_AFTER = [500, 1000, 2000, 4000, 8000];
 
 export class Live {
-  #address; #onWave; #source = null; #failures = 0; #heard = 0; #ahead = 0; #since = null; #closed = false;
+  #address; #onWave; #source = null; #failures = 0; #heard = 0; #said = null; #since = null; #closed = false;
 
   /** asked: the board's variables and period; onWave({state, panels}) is called for every wave. */
   constructor(board, asked, onWave) {
@@ -12,9 +12,10 @@ export class Live {
     this.#onWave = onWave;
   }
 
-  /** The server's time now, in ms: screens' own clocks are often wrong. */
+  /** The server's time now, in ms: screens' own clocks are often wrong; a replay's goes at its own rate, to its end. */
   now() {
-    return Date.now() + this.#ahead;
+    const { now, at, rate, until } = this.#said ?? { now: Date.now(), at: Date.now(), rate: 1, until: Infinity };
+    return Math.min(now + (Date.now() - at) * rate, until);
   }
 
   /** Whether the server was heard lately; else since when not (server's time). */
@@ -33,9 +34,10 @@ export class Live {
     this.#heard = performance.now();
     source.addEventListener("wave", (event) => {
       const wave = JSON.parse(event.data);
-      this.#ahead = wave.state.now - Date.now();
+      const { now, rate = 1, replay } = wave.state;
+      this.#said = { now, at: Date.now(), rate, until: replay?.until ?? Infinity };
       this.#heard = performance.now();
-      this.#since = wave.state.now;
+      this.#since = now;
       this.#failures = 0;
       this.#onWave(wave);
     });

@@ -1,6 +1,6 @@
 // What pages that are no board share: theme, links that keep it, asking the server.
 
-import { address } from "./address.js";
+import { about, address, space } from "./address.js";
 
 /** The theme of the address, and the links of the page's head. */
 export function begin() {
@@ -9,15 +9,17 @@ export function begin() {
   document.documentElement.dataset.theme = light ? "light" : "dark";
   for (const link of document.querySelectorAll("nav [data-to]")) {
     link.href = address(link.dataset.to);
+    link.hidden = Boolean(space) && link.dataset.to === "/rules/new"; // rules are written for live
     if (link.dataset.to === location.pathname) link.setAttribute("aria-current", "page");
   }
+  if (space) import("./space.js").then(({ ways }) => ways());
 }
 
 /** {status, found}; status 0 when the server cannot be reached. */
 export async function ask(path, body) {
   const sent = body && { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
   try {
-    const answer = await fetch(path, sent);
+    const answer = await fetch(about(path), sent);
     return { status: answer.status, found: await answer.json() };
   } catch {
     return { status: 0, found: null };

@@ -22,7 +22,7 @@ function written(ms) {
 
 /** In place of `Live`: one reading of one minute; moving to another minute reads that one, and the address follows. */
 export class Past {
-  #board; #onWave; #at; #turn = 0; #told = false; #failed = false; #pending = 0;
+  #board; #onWave; #at; #turn = 0; #told = false; #failed = false; #pending = 0; #latest = Infinity;
 
   constructor(board, at, onWave) {
     this.#board = board;
@@ -32,6 +32,11 @@ export class Past {
 
   now() {
     return this.#at;
+  }
+
+  /** The last minute that can be looked at, in ms: a replay's own time ends sooner. */
+  latest() {
+    return Math.min(Date.now(), this.#latest);
   }
 
   get live() {
@@ -52,6 +57,7 @@ export class Past {
       if (turn !== this.#turn) return;
       this.#told = true;
       this.#failed = false;
+      this.#latest = wave.state.latest ?? Infinity;
       this.#onWave(wave);
     } catch {
       if (turn === this.#turn) this.#failed = true;
@@ -78,12 +84,13 @@ export class Past {
 
 /** The bar at the foot of the wall: shown in the past always, live only when asked for (`t`, or the button). */
 export class Bar {
-  #past; #box = el("section", "timebar"); #slider = el("input"); #said = el("output"); #end = whole(Date.now());
+  #past; #box = el("section", "timebar"); #slider = el("input"); #said = el("output"); #end; #latest;
 
   /** past: null while live. now(): the server's time. */
   constructor(past, now) {
     this.#past = past;
-    this.#end = whole(past ? Math.max(past.now(), Math.min(Date.now(), past.now() + DAY / 2)) : now());
+    this.#latest = past ? () => past.latest() : now;
+    this.#end = whole(past ? Math.max(past.now(), Math.min(this.#latest(), past.now() + DAY / 2)) : now());
     Object.assign(this.#slider, { type: "range", min: "0", max: "1440", step: "1" });
     this.#slider.setAttribute("aria-label", "Thời điểm đang xem");
     this.#slider.addEventListener("input", () => this.#to(this.#end + (Number(this.#slider.value) - 1440) * MINUTE));
@@ -111,9 +118,9 @@ export class Bar {
   }
 
   #to(ms) {
-    const at = Math.min(whole(ms), whole(Date.now()));
+    const at = Math.min(whole(ms), whole(this.#latest()));
     if (!this.#past) return location.assign(changed({ at: written(Math.min(at, this.#end - MINUTE)) }));
-    if (at > this.#end || at < this.#end - DAY) this.#end = Math.min(whole(Date.now()), at + DAY / 2);
+    if (at > this.#end || at < this.#end - DAY) this.#end = Math.min(whole(this.#latest()), at + DAY / 2);
     this.#past.move(at);
     return this.#draw();
   }
@@ -130,7 +137,7 @@ export class Bar {
     if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("select, input, textarea, dialog")) return;
     if (event.key === "t" && !this.#past) {
       this.#box.hidden = !this.#box.hidden;
-      this.#end = whole(Date.now());
+      this.#end = whole(this.#latest());
       this.#draw();
       if (!this.#box.hidden) this.#slider.focus();
     } else if (this.#past && (event.key === "[" || event.key === "]")) this.#to(this.#at() + (event.key === "[" ? -10 : 10) * MINUTE);

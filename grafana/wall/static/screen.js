@@ -35,7 +35,7 @@ export function watch(board) {
     told = performance.now();
     const view = `${board}${question().size ? `?${question()}` : ""}`;
     const said = {
-      screen: identity(), name: (asked.get("screen") ?? "").slice(0, 120), view: view.slice(0, 400), wave: last.wave, at: last.now,
+      screen: identity(), name: (asked.get("screen") ?? "").slice(0, 120), view: view.slice(0, 400), wave: last.wave, at: last.machine ?? last.now,
       version: first, errors: [...errors.values()].slice(0, 5), visible: document.visibilityState === "visible",
     };
     fetch("/api/seen", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(said), keepalive: true }).catch(() => undefined);

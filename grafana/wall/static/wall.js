@@ -1,6 +1,6 @@
 // The wall: lays a board out on its grid, draws each wave, and keeps every tile honest by the second.
 
-import { address, called, fill, leads, question, settle, titleLink } from "./address.js";
+import { address, called, changed, entitle, fill, leads, question, settle, space, titleLink } from "./address.js";
 import { digits, el } from "./dom.js";
 import { explaining } from "./explain.js";
 import { clock, date, moment, number, percent, weekday } from "./format.js";
@@ -40,7 +40,7 @@ function get(id) {
 
 function lay(board) {
   const title = called(board.title);
-  document.title = title;
+  entitle(title);
   get("title").textContent = title;
   const rows = Math.max(...board.panels.map((panel) => panel.gridPos.y + panel.gridPos.h));
   const grid = get("grid");
@@ -128,9 +128,10 @@ function tick() {
   get("clock").replaceChildren(digits(clock(now)));
   get("day").textContent = `${weekday(now)} ${date(now)}`;
   const [kind, said] = told(now);
-  if (get("state").dataset.kind !== kind) announce(kind === "live" ? "số liệu trực tiếp" : said);
+  if (get("state").dataset.kind !== kind) announce(kind === "live" && !space ? "số liệu trực tiếp" : said);
   get("state").dataset.kind = kind;
   if (get("said").textContent !== said) get("said").textContent = said;
+  replay?.date(now);
   for (const held of tiles.values()) if (held.foot) weigh(held, now, kind);
 }
 
@@ -142,8 +143,9 @@ function announce(words) {
 function told(now) {
   if (at !== null && (live.live || live.since === null)) return ["held", live.live ? `quá khứ, lúc ${moment(now, Date.now())}` : "đang đọc quá khứ"];
   if (at !== null) return ["lost", "không đọc được thời điểm này, đang thử lại"];
-  if (!live.live) return live.since === null ? ["held", "đang nối với máy chủ"] : ["lost", `mất kết nối từ ${moment(live.since, now)}, đang nối lại`];
+  if (!live.live) return live.since === null ? ["held", "đang nối với máy chủ"] : ["lost", space ? "mất kết nối, đang nối lại" : `mất kết nối từ ${moment(live.since, now)}, đang nối lại`];
   if (state?.database === false) return ["lost", "không đọc được cơ sở dữ liệu, số liệu đang giữ"];
+  if (replay && state) return replay.told(state.replay);
   const known = Object.values(state?.departments ?? {}).flatMap((department) => department.sources.map(last));
   const newest = Math.max(0, ...known);
   if (!newest) return ["held", "đã nối, chưa có tin nào"];
@@ -154,7 +156,8 @@ function told(now) {
 }
 
 function weigh(held, now, kind) {
-  const found = judge(state?.departments?.[held.panel.options.ioc.department], now);
+  const department = state?.departments?.[held.panel.options.ioc.department];
+  const found = replay && at === null ? replay.judged(department, now, state?.replay) : judge(department, now);
   const { asOf, full, share, box } = held.foot;
   asOf.textContent = found.asOf === null ? "chưa có tin" : `tính đến ${moment(found.asOf, now)}`;
   const short = found.share !== null && found.share < 95;
@@ -186,6 +189,19 @@ async function menu() {
       return link;
     }),
   );
+  const others = await fetch("/api/spaces");
+  if (others.ok) chooser(await others.json());
+}
+
+/** Where there are other spaces than live: a choice of them. */
+function chooser(spaces) {
+  if (!spaces.length) return;
+  const choose = el("select", "", ...[{ name: "", label: "" }, ...spaces].map(({ name, label }) => {
+    return Object.assign(el("option", "", name || "trực tiếp"), { value: name, title: label, selected: name === space });
+  }));
+  choose.setAttribute("aria-label", "Không gian");
+  choose.addEventListener("change", () => location.assign(changed({ space: choose.value || null, at: null })));
+  get("boards").append(choose);
 }
 
 async function load() {
@@ -193,7 +209,7 @@ async function load() {
     try {
       const answer = await fetch(`/api/boards/${encodeURIComponent(uid)}?${question()}`, { signal: AbortSignal.timeout(10_000) });
       if (answer.ok) return await answer.json();
-      if (answer.status === 400) return refuse();
+      if (answer.status === 400 || (space && answer.status === 404)) return refuse();
     } catch {
       // the server is away: ask again
     }
@@ -226,6 +242,8 @@ function among(board) {
 
 let home = "";
 theme();
+document.documentElement.classList.toggle("framed", window.top !== window);
+const replay = space ? await import("./space.js") : null;
 const screen = watch(uid);
 const at = momentOf(wanted.get("at"));
 const live = at === null ? new Live(uid, question(), receive) : new Past(uid, at, receive);
@@ -238,8 +256,9 @@ if (board) {
   settle(board);
   const drawn = board.panels.some((panel) => panel.type === "geomap") ? map() : null;
   lay(board);
-  explaining(get("grid"), tiles, (id) => figures.get(id), () => ({ board: uid, ...among(board) }), () => at !== null);
+  explaining(get("grid"), tiles, (id) => figures.get(id), () => ({ board: uid, ...(space ? { space } : {}), ...among(board) }), () => at !== null);
   new Bar(at === null ? null : live, () => live.now());
+  if (at === null) replay?.steer(() => live.now(), () => state?.replay);
   drawAll();
   document.fonts.ready.then(drawAll);
   drawn?.then(drawAll);
@@ -249,7 +268,8 @@ addEventListener("resize", () => {
   cancelAnimationFrame(pending);
   pending = requestAnimationFrame(drawAll);
 });
+replay?.ways(uid);
 setInterval(() => {
   live.check();
   tick();
-}, 1000);
+}, space ? 250 : 1000);
