@@ -1,6 +1,11 @@
 """Spaces whole: tables and topics made together, dropped together."""
 
 import getpass
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import psycopg
@@ -9,15 +14,28 @@ from deploy.embedded import parts
 from deploy.embedded.parts import Parts
 from deploy.embedded.topics import create_topics, delete_topics
 from sinks import spaces
+from sinks.migrations import migrate
+from streams.errors import Misconfigured
 from streams.settings import Settings
 
 
-def make(settings: Settings, name: str, label: str = "", rules: Literal["none", "live"] = "none") -> Settings:
-    """A new space, ready for a worker; its settings. Raises Misconfigured as `sinks.spaces.make`, Retry when a part is away."""
+def make(settings: Settings, name: str, label: str = "", rules: Literal["none", "live"] = "none", code: Path | None = None) -> Settings:
+    """A new space, ready for a worker; its settings. code: a checkout whose tables it gets. Raises Misconfigured as `sinks.spaces.make`, Retry when a
+    part is away."""
     found = parts.find(settings)
-    own = spaces.make(found.dsn, settings, name, getpass.getuser(), label, rules)
+    migrating = partial(_migrate_by, code) if code else migrate
+    own = spaces.make(found.dsn, settings, name, getpass.getuser(), label, rules, migrating)
     create_topics(own, found.bootstrap)
     return own
+
+
+def _migrate_by(code: Path, dsn: str, own: Settings) -> None:
+    script = "import sys; from sinks.migrations import migrate; from streams.settings import load; migrate(sys.stdin.read(), load())"
+    environment = os.environ | {"PYTHONPATH": str(code), "IOC_SPACE": own.space, "IOC_STATE_DIR": str(own.state_dir.resolve())}
+    done = subprocess.run([sys.executable, "-c", script], input=dsn, env=environment, cwd=code, capture_output=True, text=True, check=False)
+    if done.returncode:
+        wrong = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise Misconfigured(f"the program in {code} cannot make its tables: {wrong}", "give a checkout that knows this database")
 
 
 def drop(settings: Settings, found: Parts, name: str) -> None:

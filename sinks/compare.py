@@ -1,6 +1,6 @@
 """Two spaces held against each other, row by row: what live derived from a period's arrivals, and what a replay of them derived."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from sinks.history import Period
+from sinks.lives import histories
 from sinks.migrations import schema
 from sinks.session import Connection
 from streams.department import Department, department
@@ -138,9 +139,8 @@ def lives(
 ) -> Iterator[Difference | int]:
     """The histories of subjects that differ in what was known before the period's end; and, between them, how many were compared. whole: the period has
     all that live was ever told, so that live may have no others."""
-    for table, kind in chosen.life.states.items():
-        name, until_us, after = f"{chosen.name}_{table}", period.until_us, b"\0" * 16
-        decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(tuple[kind, ...]).decode  # type: ignore[valid-type]  # a type at run time
+    for table in chosen.life.states:
+        name, until_us, after, decode = f"{chosen.name}_{table}", period.until_us, b"\0" * 16, histories(chosen, table)
         own, other = sql.Identifier(schema(space), name), sql.Identifier(schema(LIVE), name)
         query = sql.SQL(
             "select uuid_send(r.key), r.state, l.state from (select key, state from {} where key > %s::uuid order by key limit %s) r "

@@ -24,7 +24,7 @@ Step = tuple[str, str, Callable[[Connection], None]]
 _SQL = Path(__file__).parent / "sql"
 _DEFINED = sql.SQL("security definer set search_path = pg_catalog, pg_temp ")
 """A function that does more than who calls it may."""
-_HIDDEN = ("stream_offset", "owed_minute", "outbox", "silence", "beat")
+_HIDDEN = ("stream_offset", "outbox", "silence", "beat")
 """Tables of live that no replay has any use for."""
 _LOCKS: tuple[tuple[str, LiteralString, LiteralString], ...] = (
     ("await_lock", "void", "pg_advisory_xact_lock"), ("try_lock", "bool", "pg_try_advisory_xact_lock"),

@@ -74,6 +74,20 @@ def verify(connection: Connection, space: str, since: int | None = None, until: 
     return Proof(len(judged), compared, tuple(sorted(differences, key=lambda d: (d.span.since, d.rule, d.span.group))))
 
 
+def same(live: Connection, replay: Connection, since: int, until: int) -> tuple[int, list[Differs]]:
+    """How many firings of live lie in [since, until), and those that only one of two spaces has: live and a replay of all it was told. Minutes."""
+    judged = [dict(each.execute("select rule, extract(epoch from until)::bigint / 60 from judged").fetchall()) for each in (live, replay)]
+    count, differs = 0, list[Differs]()
+    for each in standing(live):
+        name = each.rule.rule
+        first, last = max(each.since, since), min(until, *(held.get(name, 0) for held in judged))
+        if last > first:
+            ours, theirs = ({*_clipped(_stored(of, name, first), first, last)} for of in (live, replay))
+            count += len(ours)
+            differs += [Differs(name, True, span) for span in ours - theirs] + [Differs(name, False, span) for span in theirs - ours]
+    return count, sorted(differs, key=lambda d: (d.span.since, d.rule, d.span.group))
+
+
 def _stored(connection: Connection, rule: str, since: int) -> list[Span]:
     rows = connection.execute(
         "select unit, inhibited, extract(epoch from since)::bigint / 60, extract(epoch from until)::bigint / 60, peak from firing "

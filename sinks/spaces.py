@@ -1,6 +1,6 @@
 """Spaces beside live: made, listed, emptied, dropped; what each may hold."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import psycopg
@@ -64,10 +64,13 @@ def within(settings: Settings, name: str) -> Settings:
         raise Misconfigured(f"no space can be called {name!r}: {error}", "name it like drill-01") from error
 
 
-def make(dsn: str, settings: Settings, name: str, by: str, label: str = "", rules: Literal["none", "live"] = "none") -> Settings:
+def make(
+    dsn: str, settings: Settings, name: str, by: str, label: str = "", rules: Literal["none", "live"] = "none",
+    migrating: Callable[[str, Settings], object] = migrate,
+) -> Settings:  # fmt: skip
     """A new space with its tables and its role, who is where as live knows it, and (`rules`) the rules that stand in live; its settings.
 
-    dsn: of a login that may create roles and schemas. Raises Misconfigured when there is such a space, or there are too many.
+    dsn: of a login that may create roles and schemas. migrating: makes the tables. Raises Misconfigured when there is such a space, or there are too many.
     """
     own = within(settings, name)
     if name == LIVE:
@@ -78,7 +81,7 @@ def make(dsn: str, settings: Settings, name: str, by: str, label: str = "", rule
         raise Misconfigured(f"there is a space {name} already", f"choose another name, or `ioc spaces drop {name}`")
     if len(held) >= settings.spaces.most:
         raise Misconfigured(f"there are {len(held)} spaces, as many as there may be", "`ioc spaces drop` one, or raise spaces.most")
-    migrate(dsn, own)
+    migrating(dsn, own)
     most = settings.spaces
     with psycopg.connect(dsn) as connection:
         connection.execute(

@@ -12,6 +12,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from deploy import console
+from deploy.commands.replay_verify import diff, verify
 from deploy.console import Json
 from deploy.embedded import parts, processes
 from deploy.replay import starting
@@ -38,7 +39,9 @@ def register(into: typer.Typer) -> None:
     for command in (start, pause, resume, seek, speed, stop, status):
         app.command(command.__name__)(command)
     app.command("list")(list_)
+    app.command("verify")(verify)
     app.command("play", hidden=True)(play)
+    into.command("diff")(diff)
     into.add_typer(app, name="replay")
 
 

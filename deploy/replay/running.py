@@ -128,9 +128,7 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection[object]]:
     """A connection that sees live's tables and can write nothing."""
     with reaching():
         options = f"-c search_path={schema(LIVE)},public -c default_transaction_read_only=on -c application_name=ioc-replay"
-        with psycopg.connect(
-            ingest_dsn(settings.model_copy(update={"space": LIVE})), autocommit=True, options=options, connect_timeout=5
-        ) as connection:
+        with psycopg.connect(replay_dsn(settings), autocommit=True, options=options, connect_timeout=5) as connection:
             yield connection
 
 
@@ -153,7 +151,7 @@ def settled(settings: Settings, until: datetime) -> bool:
     """Whether every rule of the space is decided up to `until`, and nothing is owed."""
     query = (
         "select not exists (select from owed) and not exists (select from owed_minute) and not exists (select from rule left join judged on rule = name "
-        "where enabled and coalesce(until, '-infinity') < date_trunc('minute', %s::timestamptz))"
+        "where enabled and greatest(since, coalesce(until, since)) < date_trunc('minute', %s::timestamptz))"
     )
     options = f"-c search_path={schema(settings.space)},public"
     with reaching(), psycopg.connect(ingest_dsn(settings), options=options, connect_timeout=5) as connection:
