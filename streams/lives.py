@@ -61,7 +61,10 @@ class Registry:
 
     def then(self, member: str, at_us: int) -> str:
         """Where the member was registered at an instant; "" where it was not yet."""
-        return next((unit for since_us, unit in reversed(self._was.get(member, ())) if since_us <= at_us), "")
+        for since_us, unit in reversed(self._was.get(member, ())):
+            if since_us <= at_us:
+                return unit
+        return ""
 
 
 @dataclass(frozen=True)
