@@ -18,7 +18,7 @@ from streams.department import Department, department
 from streams.event import Touched, micros, moment, vietnam_day
 from streams.lives import Changes, History, Registry, advance
 
-_MOST_EVENTS = 5_000
+_MOST_EVENTS = 10_000
 _READ = {
     "uuid": "uuid_send({})",
     "hash": "int8send({})",
@@ -26,8 +26,8 @@ _READ = {
     "json": "textsend({})",
 }
 """How a column is read, so that it arrives as bytes that are quickly made what the event has."""
-_UNREAD = {"body": "", "source": "", "contract": 1}
-"""What no life looks at: how the event was delivered, not what it says."""
+_UNREAD: dict[str, Any] = {"body": "", "source": "", "contract": 1, "unknown": ()}
+"""What no life looks at: how the event was delivered, and the words in it that are on no list."""
 _FOLLOWED = """
 insert into followed as f (department, minute, known_at, followed_at) values (%(name)s, date_trunc('minute', %(known)s), %(known)s, clock_timestamp())
 on conflict (department, minute) do update set known_at = excluded.known_at, followed_at = excluded.followed_at where f.known_at < excluded.known_at"""
@@ -114,8 +114,8 @@ class Figures(Session):
         for key, packed in rows:
             history = decode(packed)
             changes.recount(chosen.life, before, history, -1)
-            changes.recount(chosen.life, after, history, 1)
-            changes.histories[table, key.hex()], changes.counted[key.hex()] = history, chosen.life.counts(history[-1], after)
+            changes.histories[table, key.hex()] = history
+            changes.counted[key.hex()] = changes.recount(chosen.life, after, history, 1)
         self._write(connection, chosen, changes)
 
     def _lock(self) -> int:
@@ -265,7 +265,7 @@ def _reading(event: type[Any]) -> tuple[list[Column], Callable[[Any], Any]]:
         "epoch": copy.PG_EPOCH_US,
         **{f"unread_{name}": value for name, value in _UNREAD.items()},
     }
-    given = [f"{name}=unread_{name}" for name in _UNREAD]
+    given = [f"{name}=unread_{name}" for name in _UNREAD if name in hints]
     for number, column in enumerate(held):
         value = f"r[{number}]"
         if column.kind in ("uuid", "hash"):

@@ -11,6 +11,7 @@ from psycopg.errors import IdleInTransactionSessionTimeout
 
 from sinks.migrations import schema
 from streams.errors import Retry
+from streams.topics import LIVE
 
 Connection = psycopg.Connection[Any]
 STILL_SECONDS = 10
@@ -27,6 +28,8 @@ class Session:
         self._options = (
             f"-c search_path={schema(space)},public -c application_name={name} -c idle_in_transaction_session_timeout={still_seconds}s"
         )
+        if space != LIVE:  # what a replay loses with the server's last half second comes again, for its offsets are lost with it
+            self._options += " -c synchronous_commit=off"
         self._connection: Connection | None = None
         self._temporary: set[str] = set()
 

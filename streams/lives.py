@@ -61,7 +61,10 @@ class Registry:
 
     def then(self, member: str, at_us: int) -> str:
         """Where the member was registered at an instant; "" where it was not yet."""
-        return next((unit for since_us, unit in reversed(self._was.get(member, ())) if since_us <= at_us), "")
+        for since_us, unit in reversed(self._was.get(member, ())):
+            if since_us <= at_us:
+                return unit
+        return ""
 
 
 @dataclass(frozen=True)
@@ -114,10 +117,10 @@ class Changes:
         if count.member is not None:
             self.members[vietnam_day(count.minute_us), cell[1], count.member] += sign
 
-    def recount(self, life: Life, units: Mapping[str, str], history: History, sign: int, since: int = 0) -> None:
-        """Add (+1) or take out (-1) all that a subject ever counted for, as each became known; since: only from that state of its history on."""
-        was = life.counts(history[since - 1], units) if since else None
-        for state in history[since:]:
+    def recount(self, life: Life, units: Mapping[str, str], states: History, sign: int, was: Count | None = None) -> Count | None:
+        """Add (+1) or take out (-1) what a subject counted for in these states, as each became known; was: in the state before them. What it
+        counts for in the last."""
+        for state in states:
             now = life.counts(state, units)
             if now != was:
                 if was is not None:
@@ -125,6 +128,7 @@ class Changes:
                 if now is not None:
                     self.move(now, state.known_us, sign)
             was = now
+        return was
 
 
 Load = Callable[[str, Sequence[str]], Mapping[str, History]]
@@ -160,9 +164,9 @@ def advance(life: Life, events: Iterable[Any], registry: Registry, load: Load) -
         if subject[0] == counting:
             old = before[subject]
             since = _shared(old, new)
-            changes.recount(life, registry.units, old, -1, since)
-            changes.recount(life, registry.units, new, 1, since)
-            changes.counted[subject[1]] = life.counts(new[-1], registry.units)
+            was = life.counts(new[since - 1], registry.units) if since else None
+            changes.recount(life, registry.units, old[since:], -1, was)
+            changes.counted[subject[1]] = changes.recount(life, registry.units, new[since:], 1, was)
     return changes
 
 
