@@ -20,10 +20,12 @@ from connectors.cursors import Place
 from connectors.fuse import Fuse
 from connectors.intake import Intake, Message
 from connectors.patience import Trouble, backoff
+from connectors.producing import producer
+from connectors.spool import Spool
 from streams import metrics
 from streams.errors import Misconfigured, Retry
 from streams.event import Asked, encode
-from streams.topics import MESSAGE_MOST_BYTES, topic
+from streams.topics import topic
 
 PAGES_IN_FLIGHT = 4
 TELL_EVERY_SECONDS = 2.0
@@ -52,25 +54,6 @@ class _Sent(NamedTuple):
     records: int
 
 
-def producer(options: Mapping[str, Any]) -> KafkaProducer:
-    """A producer that loses nothing: idempotent, acks=all, patient beyond any outage we plan for. `options`: as of streams.brokers."""
-    return KafkaProducer(
-        **options,
-        enable_idempotence=True,
-        acks="all",
-        linger_ms=5,
-        batch_size=128 << 10,
-        max_request_size=MESSAGE_MOST_BYTES,
-        request_timeout_ms=120_000,
-        delivery_timeout_ms=900_000,
-        max_block_ms=5_000,  # send() may wait for the topic's metadata, deaf to a termination
-        bootstrap_timeout_ms=5_000,
-        reconnect_backoff_max_ms=1_000,
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
-    )
-
-
 def forget(kafka: Mapping[str, Any], name: str, source: str) -> None:
     """Make a source begin at its beginning. `name`: the topic of cursors. Raises Retry."""
     _change(kafka, name, source, cursor=None)
@@ -92,7 +75,7 @@ def _change(kafka: Mapping[str, Any], name: str, source: str, **changes: None) -
 
 class Pump:
     """Moves one source's records to Kafka. `kafka`: options of streams.brokers.kafka_python_options. `shown` sees the tally after each
-    acknowledged page. patience_seconds: how long `once` goes on without any progress."""
+    acknowledged page. patience_seconds: how long `once` goes on without any progress. spool: where records are kept as they came, if anywhere."""
 
     def __init__(
         self,
@@ -102,6 +85,7 @@ class Pump:
         shown: Callable[[Tally], None] = lambda tally: None,
         patience_seconds: float = 60.0,
         fuse: Fuse | None = None,
+        spool: Spool | None = None,
     ) -> None:
         self.tally = Tally(intake.source.name)
         self._intake = intake
@@ -110,6 +94,7 @@ class Pump:
         self._shown = shown
         self._patience_seconds = patience_seconds
         self._fuse = fuse or Fuse()
+        self._spool = spool
         self._trouble = Trouble(intake.source.name)
         self._stop = threading.Event()
         self._producer: KafkaProducer | None = None
@@ -182,6 +167,8 @@ class Pump:
     def _read_on(self, cursor: str | None) -> None:
         flight: deque[_Sent] = deque()
         trouble: Retry | Misconfigured | None = None
+        if self._spool is not None:
+            self._spool.forget()
         try:
             for page in self._connector.pages(cursor):
                 flight.append(self._send(page))
@@ -206,6 +193,9 @@ class Pump:
         arrival = self._intake.arrival(known_at_us)
         messages = [self._intake.refuse(refused, known_at_us) for refused in page.refused]
         records = len(page.refused)
+        if self._spool is not None:
+            for raw in (*page.records, *(refused.raw for refused in page.refused)):
+                self._spool.keep(raw, known_at_us)
         for raw in page.records:
             for record in self._intake.split(raw):
                 records += 1
@@ -220,6 +210,8 @@ class Pump:
 
     def _settle(self, sent: _Sent) -> None:
         self._wait(sent.futures)
+        if self._spool is not None:
+            self._spool.flush()
         self._connector.acknowledged(sent.page)
         rejected = [message.cause for message in sent.messages if message.cause is not None]
         tally, source = self.tally, self.tally.source

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from connectors.intake import intake
-from connectors.pump import producer
+from connectors.producing import producer
 from streams import pseudonym
 from streams.brokers import kafka_python_options
 from streams.errors import Misconfigured, Retry
@@ -22,7 +22,7 @@ def produce_again(settings: Settings, bootstrap: str, rows: Sequence[Mapping[str
         name: intake(_source(settings, name, department), keys, settings.space)
         for name, department in {(r["source"], r["department"]) for r in rows}
     }
-    sender, understood, futures = producer(kafka_python_options(settings.kafka, bootstrap)), [], []
+    sender, understood, futures = producer(kafka_python_options(settings, bootstrap)), [], []
     try:
         for row in rows:
             step(1)

@@ -17,6 +17,7 @@ from connectors import cursors
 from connectors.cursors import Place
 from connectors.fuse import Fuse
 from connectors.intake import Intake, Message, intake
+from connectors.spool import Spool, folder
 from streams import metrics
 from streams.errors import Misconfigured, Retry
 from streams.event import encode
@@ -68,9 +69,7 @@ WORDS: Mapping[str, Words] = {
 def routes(settings: Settings, keys: Keys, producer: AIOKafkaProducer, kafka: Mapping[str, Any]) -> list[Route]:
     """The route /hooks/SOURCE for all webhook sources. `producer`: started, idempotent, acks=all (see `producer_options`); `kafka`: options
     of streams.brokers.kafka_python_options. Raises Misconfigured when a source lacks its credential or its format has no words here."""
-    hooks = {
-        source.name: _hook(source, keys, settings.space, producer, kafka) for source in settings.sources if source.connector == "webhook"
-    }
+    hooks = {source.name: _hook(source, keys, settings, producer, kafka) for source in settings.sources if source.connector == "webhook"}
 
     async def received(request: Request) -> Response:
         hook = hooks.get(request.path_params["source"])
@@ -94,6 +93,7 @@ class Hook:
     words: Words
     producer: AIOKafkaProducer
     kafka: Mapping[str, Any] = field(repr=False)
+    spool: Spool | None = None
     _fuse: Fuse | None = None
     _looked_at: float = 0.0
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
@@ -120,7 +120,7 @@ class Hook:
         forged = any(message.cause and not self.intake.is_signed(raw, message, arrival) for message in messages)
         if forged and not self._may_keep_forged():
             return self._answer("too_many_forged", Said(429, {"error": "too many"}))
-        if not await self._kept(messages):
+        if not await self._kept(messages) or not await self._spooled(raw, known_at_us):
             return self._answer("busy", self.words.busy)
         await self._count(messages, forged)
         if forged:
@@ -143,6 +143,19 @@ class Hook:
         finally:
             self._waiting -= 1
             metrics.WEBHOOK_SECONDS.labels(self.intake.source.name).set(time.monotonic() - began)
+        return True
+
+    async def _spooled(self, raw: bytes, known_at_us: int) -> bool:
+        """Whether the notice is on the disk as it came, where that is wanted."""
+        if self.spool is None:
+            return True
+        try:
+            self.spool.keep(raw, known_at_us)
+            await asyncio.to_thread(self.spool.flush)
+        except Retry as retry:
+            self.spool.forget()
+            log.warning(f"webhook {self.intake.source.name}: {retry.wrong}", mend=retry.mend)
+            return False
         return True
 
     async def _count(self, messages: Sequence[Message], forged: bool) -> None:
@@ -212,7 +225,7 @@ class Hook:
         return JSONResponse(answer.content, answer.status, {"retry-after": "60"} if answer.status in (429, 503) else None)
 
 
-def _hook(source: Source, keys: Keys, space: str, producer: AIOKafkaProducer, kafka: Mapping[str, Any]) -> Hook:
+def _hook(source: Source, keys: Keys, settings: Settings, producer: AIOKafkaProducer, kafka: Mapping[str, Any]) -> Hook:
     words = WORDS.get(source.format or "")
     if words is None:
         raise Misconfigured(f"source {source.name}: a webhook needs format = one of {', '.join(WORDS)}", "write whose notices they are")
@@ -220,7 +233,8 @@ def _hook(source: Source, keys: Keys, space: str, producer: AIOKafkaProducer, ka
         raise Misconfigured(
             f"source {source.name}: a webhook without a credential would take anyone's notices", "write it as env:NAME or file:PATH"
         )
-    return Hook(intake(source, keys, space), words, producer, kafka)
+    spool = Spool(folder(settings.state_dir, settings.space, source.name), keys) if settings.archive.raw else None
+    return Hook(intake(source, keys, settings.space), words, producer, kafka, spool)
 
 
 async def _body(request: Request) -> bytes | None:

@@ -14,7 +14,7 @@ from deploy import bootstrap
 from deploy.embedded import chromium, debian, jars, java, kafka, processes, timescale, timescale_programs
 from deploy.embedded.places import cache_dir
 from streams import pseudonym
-from streams.brokers import kafka_python_options
+from streams.brokers import admin_options
 from streams.errors import IocError, Retry
 from streams.settings import Settings
 
@@ -125,6 +125,8 @@ def _keys(settings: Settings) -> Check:
 def _broker(settings: Settings) -> Check:
     from kafka import KafkaAdminClient
 
+    from deploy.embedded import logins
+
     address = settings.kafka.bootstrap
     if address is None:
         port = kafka.running(settings.state_dir.resolve())
@@ -132,14 +134,22 @@ def _broker(settings: Settings) -> Check:
             return Check("broker", False, "does not run", "ioc up")
         address = f"127.0.0.1:{port}"
     try:
-        admin = KafkaAdminClient(**kafka_python_options(settings.kafka, address), bootstrap_timeout_ms=5000)
-        nodes = admin.describe_cluster()["brokers"]
+        admin = KafkaAdminClient(**admin_options(settings, address), bootstrap_timeout_ms=5000)
+        nodes, open_to = admin.describe_cluster()["brokers"], logins.walled(admin, settings)
         admin.close()
     except IocError:
         raise
     except Exception as error:  # whatever the client raises, the answer is that it cannot be reached
         return Check("broker", False, f"{address} does not answer ({type(error).__name__})", "ioc up, or check IOC_KAFKA__BOOTSTRAP")
-    return Check("broker", True, f"{address}, {len(nodes)} node{'s' if len(nodes) != 1 else ''}")
+    told = f"{address}, {len(nodes)} node{'s' if len(nodes) != 1 else ''}"
+    if open_to:  # no fault of a cluster without replays
+        return Check(
+            "broker",
+            True,
+            f"{told}; topics of spaces are no walls: {open_to}",
+            "let it ask for SASL SCRAM logins and have an authorizer (docs/spaces.md)",
+        )
+    return Check("broker", True, told)
 
 
 def _database(settings: Settings) -> Check:

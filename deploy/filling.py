@@ -20,7 +20,7 @@ from streams.figures import Held, Sum
 from streams.settings import Settings
 
 DAYS = 90
-FORM = 4  # counts up when what is filled changes
+FORM = 5  # counts up when what is filled changes
 SHARES = {"einvoice": 12, "payment": 4}  # parts of all events; any other department: OTHERS
 OTHERS = 4
 EVENTS_PER_SUBJECT = 3  # an invoice is sent, acknowledged, answered

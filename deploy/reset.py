@@ -6,7 +6,7 @@ from psycopg import sql
 
 from deploy.embedded.parts import Parts
 from sinks.migrations import board, board_at, schema
-from streams.brokers import kafka_python_options
+from streams.brokers import admin_options
 from streams.errors import Misconfigured
 from streams.settings import Settings
 from streams.topics import topic
@@ -27,7 +27,7 @@ def forget_demo(settings: Settings, parts: Parts) -> None:
             for name in (board_at(settings.space), board(settings.space), schema(settings.space)):
                 connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(name)))
             connection.execute("delete from ioc.migration where space = %s", [settings.space])
-    admin = KafkaAdminClient(**kafka_python_options(settings.kafka, parts.bootstrap))
+    admin = KafkaAdminClient(**admin_options(settings, parts.bootstrap))
     try:
         mine = [
             t

@@ -126,9 +126,7 @@ class Settled:
     def _in_kafka(self) -> int:
         """How many records were ever produced to the topics that the worker reads."""
         topics = [topic(name, self._settings.space) for name in (*NAMES, "rejects")]
-        consumer = KafkaConsumer(
-            enable_auto_commit=False, **kafka_python_options(self._settings.kafka, parts.find(self._settings).bootstrap)
-        )
+        consumer = KafkaConsumer(enable_auto_commit=False, **kafka_python_options(self._settings, parts.find(self._settings).bootstrap))
         try:
             places = [TopicPartition(name, number) for name in topics for number in consumer.partitions_for_topic(name) or ()]
             return sum(consumer.end_offsets(places).values())

@@ -108,6 +108,20 @@ def hypertables(department: Department) -> list[tuple[str, str, str]]:
     return [*found, (f"{d}_{department.histogram}_1m", "minute", f"{4 * days} days")] if department.histogram else found
 
 
+def anew(department: Department) -> list[sql.Composed]:
+    """The statements that empty what is derived of a department's events and put all of them back on the list of what is owed. Lag keeps its
+    history: `batch.followed_at` and `followed` stay."""
+    d, name = department.name, sql.Literal(department.name)
+    tables = [f"{d}_1m", f"{d}_10m", f"{d}_1d", *(f"{d}_{table}" for table in department.life.states)]
+    tables += [f"{d}_{department.histogram}_1m"] if department.histogram else []
+    tables += [f"{d}_member_1d"] if department.members else []
+    return [
+        sql.SQL("truncate {}").format(sql.SQL(", ").join(map(sql.Identifier, tables))),
+        sql.SQL("delete from owed where department = {}").format(name),
+        sql.SQL("insert into owed select department, batch from batch where department = {} order by batch").format(name),
+    ]
+
+
 def slots(department: Department, board: str) -> list[sql.Composed]:
     """The rollup of ten minutes, for curves through a day, with what the minutes hold already; and its view."""
     d = department.name

@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from sinks.archive.chain import events_name
 from sinks.migrations import schema
 from streams.department import Department, department, departments
 from streams.event import VIETNAM
@@ -187,7 +188,7 @@ def ledger(
             ).fetchall()
         wrong = [f"{r['department']}/{r['source']}: the parts do not sum to what was received" for r in rows if _parts(r) != r["received"]]
         if since is None and until is None:
-            wrong += _audit(connection, rows)
+            wrong += _audit(connection, space, rows)
     for row in rows:
         if "hour" in row:
             row["hour"] = _text(row["hour"])
@@ -198,16 +199,18 @@ def _parts(row: Mapping[str, Any]) -> int:
     return int(row["on_time"] + row["late"] + row["duplicate"] + row["conflict"] + row["quarantined"])
 
 
-def _audit(connection: Connection, rows: list[dict[str, Any]]) -> list[str]:
-    """The ledger against the tables, counted independently: raw events, identities and quarantine."""
+def _audit(connection: Connection, space: str, rows: list[dict[str, Any]]) -> list[str]:
+    """The ledger against the tables, counted independently: raw events (and those that only the archive has), identities and quarantine."""
     wrong = []
+    archived = dict(connection.execute("select chain, dropped from archived").fetchall())
     for chosen in departments():
         name = chosen.name
         said = sum(r["on_time"] + r["late"] for r in rows if r["department"] == name)
         held = connection.execute(sql.SQL("select count(*), count(distinct id) from {}").format(sql.Identifier(f"{name}_event"))).fetchone()
         known = connection.execute(sql.SQL("select count(*) from {}").format(sql.Identifier(f"{name}_identity"))).fetchone()
-        if held is None or known is None or not said == held[0] == held[1] == known[0]:
-            wrong.append(f"{name}: the ledger says {said} events, the table holds {held}, identities {known}")
+        gone = archived.get(events_name(name, space), 0)
+        if held is None or known is None or not said - gone == held[0] == held[1] == known[0] - gone:
+            wrong.append(f"{name}: the ledger says {said} events, the table holds {held}, identities {known}, only the archive {gone}")
     said = sum(r["quarantined"] for r in rows)
     found = connection.execute("select count(*) from quarantine").fetchone()
     if found is None or found[0] != said:

@@ -22,7 +22,7 @@ Follows = Literal["event_time", "known_at"]
 
 SLICE_FEWEST, SLICE_MOST = 4_000, 16_000
 """Records a slice of time should hold."""
-FIRST_SLICE_US, SHORTEST_US, LONGEST_US = 60_000_000, 1_000_000, 86_400_000_000
+FIRST_SLICE_US, SHORTEST_US, LONGEST_US = 60_000_000, 1_000_000, 3_600_000_000  # after a quiet stretch a busy slice is read whole
 
 
 class Record(NamedTuple):
@@ -47,6 +47,10 @@ class Period:
     settled: bool = False
 
 
+Read = Callable[[Connection, Department, Period], Iterator[Record]]
+"""As `events`."""
+
+
 def extent(connection: Connection, names: Sequence[str], follows: Follows) -> tuple[int, int] | None:
     """The first and last time of what is stored of these departments, microseconds since 1970; None where nothing is."""
     parts = [sql.SQL("select min({0}), max({0}) from {1}").format(sql.Identifier(follows), sql.Identifier(f"{n}_event")) for n in names]
@@ -68,13 +72,13 @@ def count(connection: Connection, period: Period) -> int:
     return total
 
 
-def records(connection: Connection, period: Period, repeats: bool) -> Iterator[Record]:
+def records(connection: Connection, period: Period, repeats: bool, read: "Read | None" = None) -> Iterator[Record]:
     """Events, signs of life and rejects of the period, in its time's order; with `repeats`, duplicates and conflicts too, each after its first.
 
     `connection` sees the tables of the space (search_path); it is read slice by slice, so nothing else may use it meanwhile unless it is in no
-    transaction. Raises psycopg's errors.
+    transaction. read: what gives a department's events (None: `events`, which reads the table). Raises psycopg's errors.
     """
-    streams = [_events(connection, department(name), period) for name in period.departments]
+    streams = [(read or events)(connection, department(name), period) for name in period.departments]
     streams += [_asked(connection, period), _rejects(connection, period)]
     if repeats:
         streams += [again(connection, period)]
@@ -120,7 +124,8 @@ def _where(chosen: Department, period: Period) -> tuple[sql.Composable, dict[str
     return slice_of + sql.SQL(" and (unit = any(%(units)s)" + of_member + ")"), {"units": [*period.units]}
 
 
-def _events(connection: Connection, chosen: Department, period: Period) -> Iterator[Record]:
+def events(connection: Connection, chosen: Department, period: Period) -> Iterator[Record]:
+    """The events a department's table holds of the period, in its time's order."""
     held, make = reading(chosen.event)
     condition, values = _where(chosen, period)
     query = sql.SQL("select {} from {} where {} order by {}, id").format(

@@ -1,22 +1,22 @@
 """The figures' transaction: what follows from committed events (lives, rollups, days), caught up from the dirty log."""
 
-import struct
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, lru_cache
-from operator import add
+from functools import cache
+from operator import add, itemgetter
+from types import GenericAlias
 from typing import Any
 
 import msgspec
 from psycopg import sql
 
-from sinks import copy
+from sinks import copy, rows_of
 from sinks.derive import Column, add_slots, columns
 from sinks.session import Connection, Session, owe
 from streams.department import Department, department
-from streams.event import Touched, moment, vietnam_day
-from streams.lives import Changes, advance
+from streams.event import Touched, micros, moment, vietnam_day
+from streams.lives import Changes, History, Registry, advance
 
 _MOST_EVENTS = 5_000
 _READ = {
@@ -32,6 +32,22 @@ _FOLLOWED = """
 insert into followed as f (department, minute, known_at, followed_at) values (%(name)s, date_trunc('minute', %(known)s), %(known)s, clock_timestamp())
 on conflict (department, minute) do update set known_at = excluded.known_at, followed_at = excluded.followed_at where f.known_at < excluded.known_at"""
 
+_REGISTER = """
+with at as (
+  select greatest(clock_timestamp(), (select max(known_at) from followed where department = %(name)s) + interval '1 microsecond',
+    (select max(loaded_at) from seller_was) + interval '1 microsecond') as loaded_at
+), loaded as (
+  insert into seller (seller, unit, loaded_at) select n.seller, n.unit, at.loaded_at from unnest(%(members)s::uuid[], %(units)s::text[]) n(seller, unit), at
+  order by 1 on conflict (seller) do update set unit = excluded.unit, loaded_at = excluded.loaded_at returning *
+)
+insert into seller_was select * from loaded order by seller"""
+
+
+def histories(chosen: Department, table: str) -> Callable[[bytes], History]:
+    """What reads the stored histories of a kind of subject."""
+    decode: Callable[[bytes], History] = msgspec.msgpack.Decoder(GenericAlias(tuple, (chosen.life.states[table], ...))).decode
+    return decode
+
 
 class Figures(Session):
     """Keeps the figures of one department level with its events, over a connection of its own, of the ingest role."""
@@ -39,8 +55,8 @@ class Figures(Session):
     def __init__(self, dsn: str, space: str, name: str) -> None:
         super().__init__(dsn, space, "ioc-figures")
         self._department = department(name)
-        self._units: dict[str, str] = {}
-        self._units_as_of = moment(0)
+        self._registry = Registry()
+        self._registered_as_of = moment(0)
 
     def catch_up(self) -> Touched | None:
         """Take what one transaction can of the owed batches; what was touched, or None when nothing is owed or another worker is
@@ -54,12 +70,13 @@ class Figures(Session):
                 owed = self._owed(connection, name)
                 if not owed:
                     return None
-                self._read_units(connection, chosen)
+                self._read_registry(connection, chosen)
                 events = self._events(connection, chosen, owed)
-                changes = advance(chosen.life, events, self._units, self._load_of(connection, chosen))
+                changes = advance(chosen.life, events, self._registry, self._load_of(connection, chosen))
                 self._write(connection, chosen, changes)
                 connection.execute("delete from owed where department = %s and batch = any(%s)", [name, [b for b, _, _ in owed]])
-                connection.execute("update batch set followed_at = clock_timestamp() where batch = any(%s)", [[b for b, _, _ in owed]])
+                first = "update batch set followed_at = clock_timestamp() where batch = any(%s) and followed_at is null"  # not when counted anew
+                connection.execute(first, [[b for b, _, _ in owed]])
                 if events:
                     newest = moment(max(event.known_at_us for event in events))
                     connection.execute(_FOLLOWED, {"name": name, "known": newest})
@@ -69,20 +86,16 @@ class Figures(Session):
     def reassign(self, members: Mapping[str, str]) -> int:
         """Register members (sellers) with their unit: what they count for moves there. The number of members written.
 
-        The department's messages that came before stay where they were counted: a message belongs to the registry of its time.
+        The department's messages that came before stay where they are: a message belongs to the registry of the moment it arrived at, and a
+        move is later than every message that is counted.
         """
         chosen = self._department
         with self._reaching(), self._connected().transaction():
             connection = self._connected()
             connection.execute("select await_lock(%s)", [self._lock()])
-            self._read_units(connection, chosen)
-            before = dict(self._units)
-            connection.execute(
-                "with loaded as (insert into seller (seller, unit) select * from unnest(%s::uuid[], %s::text[]) n order by 1 "
-                "on conflict (seller) do update set unit = excluded.unit, loaded_at = clock_timestamp() returning *) "
-                "insert into seller_was select * from loaded order by seller",
-                [[*members.keys()], [*members.values()]],
-            )
+            self._read_registry(connection, chosen)
+            before = dict(self._registry.units)
+            connection.execute(_REGISTER, {"name": chosen.name, "members": [*members.keys()], "units": [*members.values()]})
             moved = [m for m, unit in members.items() if before.get(m, "") != unit]
             self._move(connection, chosen, moved, before, before | dict(members))
         return len(members)
@@ -97,15 +110,12 @@ class Figures(Session):
             binary=True,
         ).fetchall()
         changes = Changes()
-        decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(chosen.life.states[table]).decode
+        decode = histories(chosen, table)
         for key, packed in rows:
-            state = decode(packed)
-            was, now = chosen.life.counts(state, before), chosen.life.counts(state, after)
-            changes.states[table, key.hex()], changes.counted[key.hex()] = state, now
-            if was is not None:
-                changes.move(was, state.known_us, -1)
-            if now is not None:
-                changes.move(now, state.known_us, 1)
+            history = decode(packed)
+            changes.recount(chosen.life, before, history, -1)
+            changes.recount(chosen.life, after, history, 1)
+            changes.histories[table, key.hex()], changes.counted[key.hex()] = history, chosen.life.counts(history[-1], after)
         self._write(connection, chosen, changes)
 
     def _lock(self) -> int:
@@ -140,9 +150,9 @@ class Figures(Session):
         ).fetchall()
         return [make(row) for row in rows]
 
-    def _load_of(self, connection: Connection, chosen: Department) -> Callable[[str, Sequence[str]], Mapping[str, Any]]:
-        def load(table: str, keys: Sequence[str]) -> Mapping[str, Any]:
-            decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(chosen.life.states[table]).decode
+    def _load_of(self, connection: Connection, chosen: Department) -> Callable[[str, Sequence[str]], Mapping[str, History]]:
+        def load(table: str, keys: Sequence[str]) -> Mapping[str, History]:
+            decode = histories(chosen, table)
             query = sql.SQL("select uuid_send(key), state from {} where key = any(%s::uuid[])").format(
                 sql.Identifier(f"{chosen.name}_{table}")
             )
@@ -151,22 +161,23 @@ class Figures(Session):
 
         return load
 
-    def _read_units(self, connection: Connection, chosen: Department) -> None:
+    def _read_registry(self, connection: Connection, chosen: Department) -> None:
         """Only what was loaded since the last look: loading takes the same lock as catching up, so `loaded_at` never runs backwards."""
         if chosen.members:
-            query = "select uuid_send(seller), unit, loaded_at from seller where loaded_at > %s order by loaded_at"
-            for key, unit, loaded_at in connection.execute(query, [self._units_as_of], binary=True):
-                self._units[key.hex()], self._units_as_of = unit, loaded_at
+            query = "select uuid_send(seller), unit, loaded_at from seller_was where loaded_at > %s order by loaded_at"
+            for key, unit, loaded_at in connection.execute(query, [self._registered_as_of], binary=True):
+                self._registry.add(key.hex(), micros(loaded_at), unit)
+                self._registered_as_of = loaded_at
 
     def _write(self, connection: Connection, chosen: Department, changes: Changes) -> None:
         tables: dict[str, list[tuple[str, Any]]] = defaultdict(list)
-        for (table, key), state in changes.states.items():
-            tables[table].append((key, state))
-        for table, states in tables.items():
-            self._write_states(connection, chosen, table, states, changes)
+        for (table, key), history in changes.histories.items():
+            tables[table].append((key, history))
+        for table, found in tables.items():
+            self._write_histories(connection, chosen, table, found, changes)
         measures = chosen.measures
         cells = {cell: values for cell, values in changes.cells.items() if any(values)}
-        self._add(connection, f"{chosen.name}_1m", ("minute", "known", "unit", "kind"), measures, _cells(cells))
+        self._add(connection, f"{chosen.name}_1m", ("minute", "known", "unit", "kind"), measures, rows_of.cells(cells))
         if cells:
             connection.execute(add_slots(chosen, f"new_{chosen.name}_1m"))
         days: dict[tuple[int, str, str], tuple[int, ...]] = {}
@@ -174,11 +185,11 @@ class Figures(Session):
             day = (vietnam_day(minute), unit, kind)
             held = days.get(day)
             days[day] = values if held is None else tuple(map(add, held, values))
-        self._add(connection, f"{chosen.name}_1d", ("day", "unit", "kind"), measures, _days(days))
+        self._add(connection, f"{chosen.name}_1d", ("day", "unit", "kind"), measures, rows_of.days(days))
         if chosen.histogram:
             spreads = {key: n for key, n in changes.spreads.items() if n}
             keys = ("minute", "known", "unit", "kind", "bound")
-            self._add(connection, f"{chosen.name}_{chosen.histogram}_1m", keys, ("n",), _spreads(spreads))
+            self._add(connection, f"{chosen.name}_{chosen.histogram}_1m", keys, ("n",), rows_of.spreads(spreads))
         minutes = {cell[0] for cell in cells}
         if chosen.histogram:
             minutes |= {cell[0] for cell, _ in spreads}
@@ -186,10 +197,10 @@ class Figures(Session):
             owe(connection, [chosen.name] * len(minutes), [*map(moment, minutes)])
         if chosen.members:
             members = {key: n for key, n in changes.members.items() if n}
-            self._add(connection, f"{chosen.name}_member_1d", ("day", "member", "known"), ("n",), _members(members))
+            self._add(connection, f"{chosen.name}_member_1d", ("day", "member", "known"), ("n",), rows_of.members(members))
 
-    def _write_states(
-        self, connection: Connection, chosen: Department, table: str, states: Iterable[tuple[str, Any]], changes: Changes
+    def _write_histories(
+        self, connection: Connection, chosen: Department, table: str, found: Iterable[tuple[str, History]], changes: Changes
     ) -> None:
         counting = table == next(iter(chosen.life.states))
         kinds = ["uuid", "bytea", "timestamptz", "text", "text", "uuid"] if counting else ["uuid", "bytea"]
@@ -197,11 +208,11 @@ class Figures(Session):
         pack = msgspec.msgpack.Encoder().encode
         start = len(kinds).to_bytes(2, "big")
         rows = []
-        for key, state in sorted(states):
-            row = start + copy.uuid(key) + copy.sized(pack(state))
+        for key, history in sorted(found, key=itemgetter(0)):
+            row = start + copy.uuid(key) + copy.sized(pack(history))
             if counting:
                 count = changes.counted.get(key)
-                row += _NOTHING if count is None else _where(count)
+                row += rows_of.NOTHING if count is None else rows_of.where(count)
             rows.append(row)
         self._upsert(connection, f"{chosen.name}_{table}", [*zip(names, kinds, strict=True)], 1, rows, "replace")
 
@@ -243,48 +254,6 @@ def lock(space: str, name: str) -> int:
     return 7242 * 2**32 + zlib.crc32(f"{space}/{name}".encode())
 
 
-_NOTHING = b"\xff\xff\xff\xff" * 4
-
-
-def _where(count: Any) -> bytes:
-    member = b"\xff\xff\xff\xff" if count.member is None else copy.uuid(count.member)
-    return copy.timestamptz(count.minute_us) + copy.word(count.unit) + copy.word(count.kind) + member
-
-
-def _cells(cells: Mapping[Any, tuple[int, ...]]) -> list[bytes]:
-    count = len(next(iter(cells.values()), ()))
-    start, word = struct.Struct("!hiqiq").pack, copy.word
-    return [
-        start(4 + count, 8, minute - copy.PG_EPOCH_US, 8, known - copy.PG_EPOCH_US) + word(unit) + word(kind) + _numbers(values)
-        for (minute, known, unit, kind), values in cells.items()
-    ]
-
-
-_SINCE_2000 = 10_957  # PostgreSQL counts days from 2000-01-01
-
-
-def _days(days: Mapping[tuple[int, str, str], tuple[int, ...]]) -> list[bytes]:
-    count = len(next(iter(days.values()), ()))
-    start, word = struct.Struct("!hii").pack, copy.word
-    return [
-        start(3 + count, 4, day - _SINCE_2000) + word(unit) + word(kind) + _numbers(values) for (day, unit, kind), values in days.items()
-    ]
-
-
-def _members(members: Mapping[tuple[int, int, str], int]) -> list[bytes]:
-    start, end = struct.Struct("!hii").pack, struct.Struct("!iqiq").pack
-    return [
-        start(4, 4, day - _SINCE_2000) + copy.uuid(member) + end(8, known - copy.PG_EPOCH_US, 8, n)
-        for (day, known, member), n in members.items()
-    ]
-
-
-@lru_cache(4096)
-def _numbers(values: tuple[int, ...]) -> bytes:
-    """Integers of 64 bits. Most cells hold one message and nothing else: their numbers are encoded once."""
-    return b"".join(map(copy.bigint, values))
-
-
 @cache
 def _reading(event: type[Any]) -> tuple[list[Column], Callable[[Any], Any]]:
     """The columns that lives need, and what makes the event of a row of them, read as `_READ` says."""
@@ -309,11 +278,3 @@ def _reading(event: type[Any]) -> tuple[list[Column], Callable[[Any], Any]]:
         given.append(f"{column.field}=" + (f"None if r[{number}] is None else {value}" if column.null else value))
     # Compiled once for each contract, as the encoders are: reading field by field would cost three times as much.
     return held, eval(f"lambda r: make({', '.join(given)})", names)  # noqa: S307  # field names of our own contracts
-
-
-def _spreads(spreads: Mapping[Any, int]) -> list[bytes]:
-    start, end, word = struct.Struct("!hiqiq").pack, struct.Struct("!iiiq").pack, copy.word
-    return [
-        start(6, 8, minute - copy.PG_EPOCH_US, 8, known - copy.PG_EPOCH_US) + word(unit) + word(kind) + end(4, bound, 8, n)
-        for ((minute, known, unit, kind), bound), n in spreads.items()
-    ]

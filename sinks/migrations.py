@@ -197,6 +197,7 @@ def _derived(space: str) -> Iterator[Step]:
         yield _step(f"department_{department.name}_v2", known)
         yield _step(f"department_{department.name}_moments", hindsight.moments(department))
         yield _step(f"department_{department.name}_arrivals", hindsight.arrivals(department))
+        yield _step(f"department_{department.name}_histories", derive.anew(department))
 
 
 def _step(name: str, statements: Sequence[Statement]) -> Step:

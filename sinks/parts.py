@@ -1,22 +1,21 @@
 """The events that a figure is made of, one by one, and what each adds to it."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
-import msgspec
 import psycopg
 from psycopg import sql
 
 from sinks.derive import columns
+from sinks.lives import histories
 from streams.department import Department
 from streams.errors import Misconfigured
 from streams.event import micros, moment
 from streams.figures import Daily, Figure, Held, Measured, Percentile, Sum, Units
-from streams.lives import MINUTE_US, Count
+from streams.lives import MINUTE_US, Count, Registry
 
 Connection = psycopg.Connection[Any]
 Position = tuple[datetime, str]
@@ -41,7 +40,7 @@ class Cell:
 
 class Part(NamedTuple):
     """What one event adds to a figure. subject: what it is about, None where it counts for itself. amount: as `Figure.measured` counts.
-    settled_at: when what holds of the subject last changed."""
+    settled_at: the minute of arrival in which what holds of the subject last changed."""
 
     at: datetime
     key: str
@@ -105,14 +104,14 @@ class _Subjects:
             sql.Identifier(f"{owner.name}_counted"),
             "and (minute, key) > (%(at)s, %(key)s::uuid) order by minute, key limit %(size)s",
         )
-        self._decode: Callable[[bytes], Any] = msgspec.msgpack.Decoder(next(iter(owner.life.states.values()))).decode
+        self._decode = histories(owner, next(iter(owner.life.states)))
         self._amount = _amount(owner, measured)
 
     def __call__(self, after: Position, size: int) -> tuple[list[Any], list[Part]]:
         records = self._connection.execute(self._query, self._where.values | {"at": after[0], "key": after[1], "size": size}).fetchall()
         found = []
         for minute, key, packed, unit, kind, member in records:
-            state = self._decode(packed)
+            state = self._decode(packed)[-1]
             count = self._life.counts(state, {member.hex: unit or ""} if member else {})
             amount = self._amount(count) if count is not None else None
             if amount is not None:
@@ -122,13 +121,13 @@ class _Subjects:
 
 
 class _Events:
-    """What each event counts for by itself, where its member was registered when it was counted."""
+    """What each event counts for by itself, where its member was registered when it arrived."""
 
     def __init__(self, connection: Connection, owner: Department, measured: Sum, cell: Cell) -> None:
         self._connection, self._owner, self._cell = connection, owner, cell
         self._columns = [c for c in columns(owner.event) if c.kind not in ("json", "hash")]
         self._query = sql.SQL(
-            "select event_time, id, followed_at, {} from {} where event_time >= %(since)s and event_time < %(until)s and followed_at is not null "
+            "select event_time, id, {} from {} where event_time >= %(since)s and event_time < %(until)s and followed_at is not null "
             "and (event_time, id) > (%(at)s, %(key)s::uuid) order by event_time, id limit %(size)s"
         ).format(sql.SQL(", ").join(sql.Identifier(c.name) for c in self._columns), sql.Identifier(f"{owner.name}_event"))
         self._amount = _amount(owner, measured)
@@ -138,23 +137,22 @@ class _Events:
         records = self._connection.execute(self._query, values).fetchall()
         was = self._registered(records)
         found = []
-        for at, id, followed_at, *told in records:
+        for at, id, *told in records:
             event = self._owner.event(body="0" * 16, **{c.field: _plain(v) for c, v in zip(self._columns, told, strict=True)})
-            units = {v.hex: _latest(was[v], followed_at) for v in told if isinstance(v, UUID) and v in was}
-            count = self._owner.life.also(event, units)
+            count = self._owner.life.also(event, was.then)
             amount = self._amount(count) if count is not None else None
             if count is None or amount is None or self._cell.unit not in (None, count.unit) or self._cell.kind not in (None, count.kind):
                 continue
             found.append(Part(at, id.hex, id.hex, amount, count.unit, count.kind))
         return records, found
 
-    def _registered(self, records: Sequence[Any]) -> Mapping[UUID, list[tuple[datetime, str]]]:
-        was: dict[UUID, list[tuple[datetime, str]]] = defaultdict(list)
+    def _registered(self, records: Sequence[Any]) -> Registry:
+        was = Registry()
         if self._owner.members:
-            ids = {v for record in records for v in record[3:] if isinstance(v, UUID)}
+            ids = {v for record in records for v in record[2:] if isinstance(v, UUID)}
             query = "select member, unit, loaded_at from member_unit where member = any(%s) order by loaded_at"
             for member, unit, loaded_at in self._connection.execute(query, [[*ids]]):
-                was[member].append((loaded_at, unit))
+                was.add(member.hex, micros(loaded_at), unit)
         return was
 
 
@@ -192,7 +190,3 @@ def _amount(owner: Department, measured: Measured) -> Callable[[Count], int | No
 
 def _plain(value: Any) -> Any:
     return value.hex if isinstance(value, UUID) else micros(value) if isinstance(value, datetime) else value
-
-
-def _latest(was: Sequence[tuple[datetime, str]], at: datetime) -> str:
-    return next((unit for loaded_at, unit in reversed(was) if loaded_at <= at), "")

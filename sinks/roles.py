@@ -66,8 +66,6 @@ def create(admin: psycopg.Connection, settings: Settings) -> None:
     for statement in run:
         admin.execute(statement)
     _harden(admin)
-    # One player of a space at a time. Live's own locks have one number, not two: this opens none of them.
-    admin.execute(sql.SQL("grant execute on function pg_catalog.pg_try_advisory_lock(int, int) to {}").format(sql.Identifier(REPLAY)))
 
 
 def forget(admin: psycopg.Connection, settings: Settings) -> None:

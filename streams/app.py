@@ -10,6 +10,7 @@ import faust
 import msgspec
 import structlog
 
+from streams.brokers import login, ssl_context
 from streams.department import NAMES
 from streams.errors import Retry
 from streams.event import Touched, encode
@@ -143,15 +144,11 @@ def _touched(batch: Sequence[bytes]) -> list[str]:
 
 
 def _credentials(settings: Settings) -> Any:
-    kafka = settings.kafka
+    kafka = login(settings)
     if kafka.security_protocol.startswith("SASL"):
-        from streams.brokers import ssl_context
-
         return faust.SASLCredentials(
             username=kafka.sasl_username, password=kafka.sasl_password, mechanism=kafka.sasl_mechanism, ssl_context=ssl_context(kafka)
         )
     if kafka.security_protocol == "SSL":
-        from streams.brokers import ssl_context
-
         return faust.SSLCredentials(ssl_context(kafka))
     return None

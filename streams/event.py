@@ -13,6 +13,9 @@ VIETNAM_OFFSET_US = 7 * 3_600_000_000
 # What a field of a contract is in the database; `sinks.derive` makes the columns from these.
 Id = Annotated[str, msgspec.Meta(min_length=32, max_length=32, extra={"column": "uuid"})]  # 32 hex digits
 Key = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]  # the same inside nested facts, where no encoder would notice
+# Who, not what: a copy of an event (streams.scenarios) is about other things, but of the same people.
+Party = Annotated[str, msgspec.Meta(min_length=32, max_length=32, extra={"column": "uuid", "party": True})]
+PartyKey = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$", extra={"party": True})]
 Word = Annotated[str, msgspec.Meta(max_length=64)]  # one of few: a code, a name, a kind
 Body = Annotated[str, msgspec.Meta(extra={"column": "hash"})]  # 16 hex digits
 TimeUs = Annotated[  # microseconds since 1970, UTC; bounded, because what no table can hold must not get past the contract

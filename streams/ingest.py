@@ -72,7 +72,7 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         _share_the_processor()
         timeout_ms = round(self._settings.worker.session_timeout_seconds * 1000)
         self._consumer = AIOKafkaConsumer(
-            **aiokafka_options(self._settings.kafka, self._bootstrap),
+            **aiokafka_options(self._settings, self._bootstrap),
             group_id=f"ioc.{self._settings.space}.ingest",
             enable_auto_commit=False,
             auto_offset_reset="none",

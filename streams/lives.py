@@ -1,15 +1,18 @@
-"""Lives: what holds of a subject (an invoice, a session, a transaction) after all that was said of it, in whatever order and number.
+"""Lives: what held of a subject (an invoice, a session, a transaction), minute of arrival by minute, after all that was said of it.
 
-A department tells facts about subjects; a subject's state is a merge that is commutative, associative and idempotent, so that
-order, repeats and lateness cannot change it; what a state counts for is a pure function of it. Figures move by the difference
-between what a subject counted for before and what it counts for now.
+A department tells facts about subjects; a subject's state is a merge that is commutative, associative and idempotent, and what a state counts
+for is a pure function of it. A subject's history holds its state after each minute of arrival in which it changed, so that figures of both times,
+now and as of any minute, are a function of the set of facts: order, repeats, lateness and how the stream is cut cannot change them.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import add, neg
+from operator import add, attrgetter, neg
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from streams.event import vietnam_day
 
@@ -39,24 +42,49 @@ class Told(NamedTuple):
     fact: Any
 
 
+History = tuple[Any, ...]
+"""The states of one subject, ascending: each is all that was known when the minute of arrival had passed that its `known_us` begins, and
+differs from the one before it."""
+
+
+class Registry:
+    """Where members (sellers) are registered. units: now."""
+
+    def __init__(self) -> None:
+        self.units: dict[str, str] = {}
+        self._was: dict[str, list[tuple[int, str]]] = defaultdict(list)
+
+    def add(self, member: str, since_us: int, unit: str) -> None:
+        """From then on; a member's moves come in order."""
+        self.units[member] = unit
+        self._was[member].append((since_us, unit))
+
+    def then(self, member: str, at_us: int) -> str:
+        """Where the member was registered at an instant; "" where it was not yet."""
+        return next((unit for since_us, unit in reversed(self._was.get(member, ())) if since_us <= at_us), "")
+
+
 @dataclass(frozen=True)
 class Life:
     """The pure functions of a department's subjects.
 
-    states: table -> Struct of its states; the first table is the one that counts. tell(event): the facts of an event.
-    merge(table, state or None, [(known_us, fact)]): the new state (a new object; the old one is never changed).
-    follows(subject, new): facts about other subjects that follow from the change. counts(state, units): what it counts for.
-    also(event, units): what the event itself counts for, beside the subjects; also_counts: the measures that only it counts.
+    states: table -> Struct of its states, whose first field is `known_us`; the first table is the one that counts. tell(event): the facts of
+    an event. merge(table, state or None, known_us, fact): the state with the fact, as of that minute (a new object), or the very same state
+    where the fact adds nothing. Whatever the order, the same facts make equal states.
+    follows(subject, state): facts about other subjects that follow from it; monotone: what followed from less is among what follows from more,
+    or adds nothing to it. counts(state, units): what it counts for, units: member -> unit now.
+    also(event, registered): what the event itself counts for, beside the subjects, where its member was registered when it arrived:
+    registered(member, instant) -> unit. also_counts: the measures that only it counts.
     stands_on(state): the id of the event that a counting state stands on.
     """
 
     states: Mapping[str, type]
     tell: Callable[[Any], Iterable[Told]]
-    merge: Callable[[str, Any, list[tuple[int, Any]]], Any]
+    merge: Callable[[str, Any, int, Any], Any]
     counts: Callable[[Any, Mapping[str, str]], Count | None]
     stands_on: Callable[[Any], str]
-    follows: Callable[[Subject, Any], Iterable[Told]] = lambda subject, new: ()
-    also: Callable[[Any, Mapping[str, str]], Count | None] = lambda event, units: None
+    follows: Callable[[Subject, Any], Iterable[Told]] = lambda subject, state: ()
+    also: Callable[[Any, Callable[[str, int], str]], Count | None] = lambda event, registered: None
     also_counts: tuple[str, ...] = ()
 
 
@@ -66,10 +94,10 @@ Cell = tuple[int, int, str, str]
 
 @dataclass
 class Changes:
-    """What a batch of events changed: new states, figures moved, histogram counts moved, members moved: (day, known minute, member) -> how
-    many more of its subjects count."""
+    """What a batch of events changed: new histories and what their subjects count for now, figures moved, histogram counts moved, members moved:
+    (day, known minute, member) -> how many more of its subjects count."""
 
-    states: dict[Subject, Any] = field(default_factory=dict)
+    histories: dict[Subject, History] = field(default_factory=dict)
     counted: dict[str, Count | None] = field(default_factory=dict)
     cells: dict[Cell, tuple[int, ...]] = field(default_factory=dict)
     spreads: dict[tuple[Cell, int], int] = field(default_factory=lambda: defaultdict(int))
@@ -86,38 +114,92 @@ class Changes:
         if count.member is not None:
             self.members[vietnam_day(count.minute_us), cell[1], count.member] += sign
 
+    def recount(self, life: Life, units: Mapping[str, str], history: History, sign: int, since: int = 0) -> None:
+        """Add (+1) or take out (-1) all that a subject ever counted for, as each became known; since: only from that state of its history on."""
+        was = life.counts(history[since - 1], units) if since else None
+        for state in history[since:]:
+            now = life.counts(state, units)
+            if now != was:
+                if was is not None:
+                    self.move(was, state.known_us, -sign)
+                if now is not None:
+                    self.move(now, state.known_us, sign)
+            was = now
 
-Load = Callable[[str, Sequence[str]], Mapping[str, Any]]
+
+Load = Callable[[str, Sequence[str]], Mapping[str, History]]
 
 
-def advance(life: Life, events: Iterable[Any], units: Mapping[str, str], load: Load) -> Changes:
-    """What `events` change, given the states that `load(table, keys)` finds. units: member -> unit (the seller registry)."""
+def advance(life: Life, events: Iterable[Any], registry: Registry, load: Load) -> Changes:
+    """What `events` change, given the histories that `load(table, keys)` finds."""
     changes = Changes()
-    before: dict[Subject, Any] = {}
+    before: dict[Subject, History] = {}
     inbox: dict[Subject, list[tuple[int, Any]]] = defaultdict(list)
     for event in events:
         for subject, known_us, fact in life.tell(event):
             inbox[subject].append((known_us, fact))
-        count = life.also(event, units)
+        count = life.also(event, registry.then)
         if count is not None:
             changes.move(count, event.known_at_us, 1)
     while inbox:
         _read(inbox, before, life, load)
         outbox: dict[Subject, list[tuple[int, Any]]] = defaultdict(list)
         for subject, facts in inbox.items():
-            old = changes.states.get(subject, before[subject])
-            new = life.merge(subject[0], old, facts)
-            if new == old:
+            old = new = changes.histories.get(subject, before[subject])
+            for known_us, fact in facts:
+                new = told(life, subject[0], new, known_us - known_us % MINUTE_US, fact)
+            if new is old:
                 continue
-            changes.states[subject] = new
-            for other, known_us, fact in life.follows(subject, new):
-                outbox[other].append((known_us, fact))
+            changes.histories[subject] = new
+            for state in new[_shared(old, new) :]:
+                for other, known_us, fact in life.follows(subject, state):
+                    outbox[other].append((known_us, fact))
         inbox = outbox
-    _recount(changes, before, life, units)
+    counting = next(iter(life.states))
+    for subject, new in changes.histories.items():
+        if subject[0] == counting:
+            old = before[subject]
+            since = _shared(old, new)
+            changes.recount(life, registry.units, old, -1, since)
+            changes.recount(life, registry.units, new, 1, since)
+            changes.counted[subject[1]] = life.counts(new[-1], registry.units)
     return changes
 
 
-def _read(inbox: Mapping[Subject, Any], before: dict[Subject, Any], life: Life, load: Load) -> None:
+def told(life: Life, table: str, history: History, minute_us: int, fact: Any) -> History:
+    """The history with a fact that became known in a minute; the very same history where it adds nothing."""
+    place = len(history)
+    if place and history[-1].known_us > minute_us:  # seldom: something newer is known already
+        place = bisect_right(history, minute_us, key=_known_us)
+    before = history[place - 1] if place else None
+    state = life.merge(table, before, minute_us, fact)
+    if state is before:
+        return history  # whatever is known later holds it too
+    kept = place - 1 if before is not None and before.known_us == minute_us else place
+    if place == len(history):
+        return (*history[:kept], state)
+    states = [*history[:kept], state]
+    for later in history[place:]:
+        state = life.merge(table, later, later.known_us, fact)
+        if replace(states[-1], known_us=state.known_us) != state:  # what was news in that minute may be none any more
+            states.append(state)
+    return tuple(states)
+
+
+_known_us = attrgetter("known_us")
+
+
+def _shared(old: History, new: History) -> int:
+    """How many states both begin with."""
+    shared = 0
+    for a, b in zip(old, new, strict=False):
+        if a is not b:
+            break
+        shared += 1
+    return shared
+
+
+def _read(inbox: Mapping[Subject, Any], before: dict[Subject, History], life: Life, load: Load) -> None:
     wanted: dict[str, list[str]] = defaultdict(list)
     for subject in inbox:
         if subject not in before:
@@ -125,23 +207,7 @@ def _read(inbox: Mapping[Subject, Any], before: dict[Subject, Any], life: Life, 
     for table, keys in wanted.items():
         found = load(table, keys)
         for key in keys:
-            before[table, key] = found.get(key)
-
-
-def _recount(changes: Changes, before: Mapping[Subject, Any], life: Life, units: Mapping[str, str]) -> None:
-    counting = next(iter(life.states))
-    for (table, key), new in changes.states.items():
-        if table != counting:
-            continue
-        old = before[table, key]
-        was = life.counts(old, units) if old is not None else None
-        now = life.counts(new, units)
-        changes.counted[key] = now
-        if was != now:
-            if was is not None:
-                changes.move(was, new.known_us, -1)
-            if now is not None:
-                changes.move(now, new.known_us, 1)
+            before[table, key] = found.get(key, ())
 
 
 GROWTH = 1.1

@@ -190,6 +190,30 @@ class Alerts(_Section):
     heartbeat_url: str | None = Field(None, pattern=r"^https?://[^\s]+$", repr=False)
 
 
+class Archive(_Named):
+    """Where what is old goes: a folder (None: archive/ in the state folder), or a bucket of an S3-compatible store at `url`. key_id: its access
+    key; credential: the secret that goes with it; without them the environment's own (AWS_*). events_after_days: how old an hour's events are when
+    they are copied. drop_after_days: how old, when the archived ones leave the table; None: never. raw: keep what sources sent, sealed."""
+
+    name: str = "archive"
+    folder: Path | None = None
+    bucket: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9.-]{1,62}$")
+    url: str | None = Field(None, pattern=r"^https?://[^\s]+$")
+    region: str = "us-east-1"
+    key_id: str | None = None
+    events_after_days: int = Field(30, ge=1)
+    drop_after_days: int | None = Field(None, ge=1)
+    raw: bool = False
+
+    @model_validator(mode="after")
+    def _drops_what_it_has(self) -> "Archive":
+        if self.drop_after_days is not None and self.drop_after_days <= self.events_after_days:
+            raise ValueError("drop_after_days must be more than events_after_days")
+        if self.folder is not None and self.bucket is not None:
+            raise ValueError("archive in a folder or in a bucket, not both")
+        return self
+
+
 def space_name(value: str) -> str:
     """`value` if a space may have that name. Raises ValueError, saying why not."""
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", value):
@@ -215,6 +239,7 @@ class Settings(BaseSettings):
     wall: Wall = Wall()
     sources: tuple[Source, ...] = ()
     alerts: Alerts = Alerts()
+    archive: Archive = Archive()
     channels: tuple[Channel, ...] = ()
     routes: tuple[Route, ...] = ()
 

@@ -4,10 +4,13 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
+from streams.brokers import kafka_python_options
+from streams.settings import Settings
 
-def records(bootstrap: str, name: str) -> list[Any]:
+
+def records(settings: Settings, bootstrap: str, name: str) -> list[Any]:
     """All records of a topic at this moment, per partition in order."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    consumer = KafkaConsumer(**kafka_python_options(settings, bootstrap), enable_auto_commit=False)
     try:
         places = [TopicPartition(name, number) for number in sorted(consumer.partitions_for_topic(name) or ())]
         consumer.assign(places)

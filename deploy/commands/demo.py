@@ -102,11 +102,11 @@ class Demo:
             rulebook.stand_ready(connection, self.settings.space, "ioc demo")
         self.fleet.start("worker", "deploy", "work")
         fleet.write_configuration(self._config, self.ports, self.web_port, hospitals.units())
-        self.fleet.start("pull-tax-feed", "deploy", "pull", "tax-feed")
-        self.fleet.start("wall", "deploy", "serve")
         registry = self.folder / "registry.csv"
         registry.write_bytes(self._ask("tax", "/registry.csv"))
-        load_sellers(self.settings, registry)
+        load_sellers(self.settings, registry)  # before the first message: each belongs to the registry of its arrival
+        self.fleet.start("pull-tax-feed", "deploy", "pull", "tax-feed")
+        self.fleet.start("wall", "deploy", "serve")
         self.fleet.line("wall", r"the wall is at (http://\S+)")
         self._start_simulators("banks")  # not sooner: a bank gives a notice up when nobody answers for long
         for name in fleet.PULLED[1:]:

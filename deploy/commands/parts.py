@@ -1,5 +1,6 @@
 """`ioc up`, `ioc down`, `ioc doctor`: the parts everything else stands on."""
 
+import itertools
 from typing import Annotated
 
 import typer
@@ -11,7 +12,9 @@ from deploy.embedded import parts
 from deploy.embedded.parts import Parts
 from deploy.embedded.places import Say
 from deploy.embedded.topics import create_topics
+from sinks.lives import Figures
 from sinks.migrations import migrate
+from sinks.roles import ingest_dsn
 from streams import settings
 from streams.settings import Settings
 
@@ -25,13 +28,28 @@ def register(app: typer.Typer) -> None:
 
 def bring_up(chosen: Settings, say: Say) -> Parts:
     """Broker, topics, database, tables, units: all there and up to this code. Idempotent."""
-    running = parts.ensure(chosen, say)
+    running, emptied = parts.ensure(chosen, say), []
     for name in create_topics(chosen, running.bootstrap):
         say(f"made topic {name}")
     for step in migrate(running.dsn, chosen):
         say(f"migrated {step}")
+        if step.startswith("department_") and step.endswith("_histories"):
+            emptied.append(step.split("_")[1])
+    for name in emptied:
+        count_anew(chosen, name, say)
     load_defaults(chosen)
     return running
+
+
+def count_anew(chosen: Settings, name: str, say: Say) -> None:
+    """The figures that an update has emptied, from their events, before anybody looks at them or is rung by them."""
+    figures = Figures(ingest_dsn(chosen), chosen.space, name)
+    for number in itertools.count():
+        if figures.catch_up() is None:
+            break
+        if number == 0:
+            say(f"counting the figures of {name} anew, from its events")
+    figures.close()
 
 
 def up(as_json: Json = False) -> None:

@@ -17,6 +17,7 @@ from connectors.connector import connect
 from connectors.fuse import WINDOW_RECORDS, Fuse
 from connectors.intake import intake
 from connectors.pump import Tally
+from connectors.spool import Spool, folder
 from deploy import console
 from deploy.console import Json
 from deploy.embedded import parts
@@ -68,7 +69,7 @@ def pull(
     bootstrap = chosen.kafka.bootstrap or parts.find(chosen).bootstrap
     if metrics_port is not None:
         start_http_server(metrics_port, "127.0.0.1")
-    kafka = kafka_python_options(chosen.kafka, bootstrap)
+    kafka = kafka_python_options(chosen, bootstrap)
     if from_start:
         pump.forget(kafka, topic("cursors", chosen.space), read.name)
     if reset_fuse:
@@ -77,10 +78,12 @@ def pull(
             console.say(f"the fuse of {read.name} is reset; `ioc serve` takes its notices again within seconds")
             return
     connector = connect(read, chosen.state_dir)
-    door = intake(read, pseudonym.load(chosen.state_dir), chosen.space)
+    keys = pseudonym.load(chosen.state_dir)
+    door = intake(read, keys, chosen.space)
+    spool = Spool(folder(chosen.state_dir, chosen.space, read.name), keys) if chosen.archive.raw else None
     with _progress() as shown, _stopped() as stop:
         by_hand = Fuse(allowed=WINDOW_RECORDS) if source == FILES and once else None  # whoever hands files over wants all of them tried
-        moving = pump.Pump(door, connector, kafka, shown, fuse=by_hand)
+        moving = pump.Pump(door, connector, kafka, shown, fuse=by_hand, spool=spool)
         tally = moving.once(stop) if once else moving.follow(stop)
     console.result({key: value for key, value in asdict(tally).items() if key != "blown"}, as_json, lambda: _say(tally))
     if tally.blown:

@@ -66,7 +66,7 @@ def serve(
 
 async def _serve(chosen: Settings, listening: socket.socket, caught: list[int]) -> None:
     found = parts.find(chosen)
-    client = brokers.aiokafka_options(chosen.kafka, found.bootstrap)
+    client = brokers.aiokafka_options(chosen, found.bootstrap)
     async with _webhooks(chosen, found.bootstrap) as hooks:
         wall = Wall(
             reader_dsn=roles.reader_dsn(chosen),
@@ -110,7 +110,7 @@ async def _webhooks(chosen: Settings, bootstrap: str) -> AsyncIterator[Sequence[
     if not any(source.connector == "webhook" for source in chosen.sources):
         yield ()
         return
-    producer = AIOKafkaProducer(**webhook.producer_options(brokers.aiokafka_options(chosen.kafka, bootstrap)))
+    producer = AIOKafkaProducer(**webhook.producer_options(brokers.aiokafka_options(chosen, bootstrap)))
     try:
         await producer.start()
     except KafkaError as error:
@@ -118,7 +118,7 @@ async def _webhooks(chosen: Settings, bootstrap: str) -> AsyncIterator[Sequence[
         raise Retry(f"Kafka at {bootstrap} does not answer", "run `ioc up`, or wait until it is back") from error
     try:
         keys = pseudonym.load(chosen.state_dir)
-        yield webhook.routes(chosen, keys, producer, brokers.kafka_python_options(chosen.kafka, bootstrap))
+        yield webhook.routes(chosen, keys, producer, brokers.kafka_python_options(chosen, bootstrap))
     finally:
         await producer.stop()
 

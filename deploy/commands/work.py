@@ -50,7 +50,7 @@ def work(
     rules = RulesApart(ingest_dsn(chosen), chosen)
 
     def topic_ids(topics: Sequence[str]) -> Mapping[str, str]:
-        return ids_of(topics, kafka_python_options(chosen.kafka, found.bootstrap))
+        return ids_of(topics, kafka_python_options(chosen, found.bootstrap))
 
     import uvloop
 

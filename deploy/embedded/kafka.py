@@ -12,22 +12,36 @@ from pathlib import Path
 
 from deploy.embedded import jars, java, processes
 from deploy.embedded.places import Say, last_lines, write_private
+from streams.brokers import ADMIN, kafka_python_options
 from streams.errors import Retry
+from streams.settings import Kafka, Settings
+from streams.topics import LIVE
 
 FLAGS = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xshare:auto")
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+_NODE = "node"
 
-# broker.session.timeout.ms bounds the start after a kill -9: until the old session is over the controller refuses the new broker.
+# Two users are written here: the administrator that we are in live, and the node towards its own controller. Users of spaces are made by the cluster
+# (deploy/embedded/logins.py). broker.session.timeout.ms bounds the start after a kill -9: until the old session is over the controller refuses the new broker.
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=CLIENT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CLIENT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT
+inter.broker.listener.name=CLIENT
+sasl.mechanism.inter.broker.protocol=PLAIN
+sasl.mechanism.controller.protocol=PLAIN
+listener.name.client.sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256
+listener.name.client.plain.sasl.jaas.config={plain} username="{admin}" password="{admin_password}" user_{admin}="{admin_password}";
+listener.name.client.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.controller.sasl.enabled.mechanisms=PLAIN
+listener.name.controller.plain.sasl.jaas.config={plain} username="{node}" password="{node_password}" user_{node}="{node_password}";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:{admin};User:{node}
 log.dirs={folder}/data
 num.partitions=4
 auto.create.topics.enable=false
@@ -72,13 +86,13 @@ def ensure(state_dir: Path, say: Say) -> str:
     """
     folder = _folder(state_dir)
     port = running(state_dir)
-    if port is not None and _serves(port, 5):
+    if port is not None and _serves(state_dir, port, 5):
         return f"127.0.0.1:{port}"
     stop(state_dir)  # one that lives but does not answer
     machine, libraries = java.find(), jars.ensure(say)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     ports = _choose_ports(folder, say)
-    (folder / "server.properties").write_text(_PROPERTIES.format(folder=folder, **ports))
+    write_private(folder / "server.properties", _properties(folder, ports, state_dir))
     (folder / "log4j2.properties").write_text(_LOGGING.format(folder=folder))
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
@@ -90,8 +104,16 @@ def ensure(state_dir: Path, say: Say) -> str:
     archive = _archive_flags(machine, libraries, folder)
     pid = processes.launch([*command, *archive, *classes, "kafka.Kafka", f"{folder}/server.properties"], folder, folder / "console.log")
     processes.remember(folder / "pid", pid)
-    _wait(folder, ports["port"])
+    _wait(state_dir, ports["port"])
     return f"127.0.0.1:{ports['port']}"
+
+
+def _properties(folder: Path, ports: Mapping[str, int], state_dir: Path) -> str:
+    from deploy.embedded import logins  # and with it the client library: not for those who only look
+
+    held = logins.make_passwords(state_dir, [ADMIN, _NODE])
+    users = {"admin": ADMIN, "admin_password": held[ADMIN], "node": _NODE, "node_password": held[_NODE]}
+    return _PROPERTIES.format(folder=folder, plain="org.apache.kafka.common.security.plain.PlainLoginModule required", **users, **ports)
 
 
 def running(state_dir: Path) -> int | None:
@@ -194,24 +216,27 @@ def _keep_archive(folder: Path) -> None:
     written.unlink(missing_ok=True)
 
 
-def _wait(folder: Path, port: int) -> None:
+def _wait(state_dir: Path, port: int) -> None:
+    folder = _folder(state_dir)
     processes.until(lambda: processes.answers(port) or processes.recall(folder / "pid") is None, START_SECONDS)
-    if processes.recall(folder / "pid") is not None and _serves(port, START_SECONDS):
+    if processes.recall(folder / "pid") is not None and _serves(state_dir, port, START_SECONDS):
         return
     what = "ended at once" if processes.recall(folder / "pid") is None else f"does not answer after {START_SECONDS:.0f} s"
     said = last_lines(folder / "broker.log") + "\n" + last_lines(folder / "console.log")
     raise Retry(f"the broker {what}:\n{said}", f"its logs are in {folder}")
 
 
-def _serves(port: int, within_seconds: float) -> bool:
+def _serves(state_dir: Path, port: int, within_seconds: float) -> bool:
     """Whether it tells a client of a live node: from then on it takes records."""
     from kafka import KafkaAdminClient
+
+    own = Settings(state_dir=state_dir, space=LIVE, kafka=Kafka())
 
     def asked() -> bool:
         if not processes.answers(port):
             return False
         try:
-            admin = KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}", request_timeout_ms=5000)
+            admin = KafkaAdminClient(**kafka_python_options(own, f"127.0.0.1:{port}"), request_timeout_ms=5000)
         except Exception:  # kafka-python raises many kinds while a broker starts; all mean not yet
             return False
         try:

@@ -6,11 +6,12 @@ from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 from kafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError
 
-from streams.brokers import kafka_python_options
+from deploy.embedded import logins
+from streams.brokers import admin_options
 from streams.department import NAMES
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
-from streams.topics import MESSAGE_MOST_BYTES, topic
+from streams.topics import LIVE, MESSAGE_MOST_BYTES, topic
 
 REACH_MS = 10_000
 HOUR_MS = 3_600_000
@@ -19,7 +20,8 @@ TOUCHED_HOURS = 6  # wake-ups, never the only copy of anything
 
 
 def create_topics(settings: Settings, bootstrap: str) -> list[str]:
-    """Make the topics of `settings.space` that are not there yet: each department's, rejects, asked, touched, cursors; the names made.
+    """Make the topics of `settings.space` that are not there yet: each department's, rejects, asked, touched, cursors; the names made. A space
+    gets its login too.
 
     Topics that exist stay as they are. Raises Misconfigured when the cluster has too few brokers, Retry when it cannot be reached.
     """
@@ -27,7 +29,10 @@ def create_topics(settings: Settings, bootstrap: str) -> list[str]:
     try:
         there = set(admin.list_topics())
         due = [new for name, new in _wanted(settings).items() if name not in there]
-        return [new.name for new in due if _create(admin, new)]
+        made = [new.name for new in due if _create(admin, new)]
+        if settings.space != LIVE:
+            logins.let_in(admin, settings, bootstrap, topic("touched", settings.space))
+        return made
     except InvalidReplicationFactorError as error:
         wrong = f"the cluster at {bootstrap} cannot keep {settings.kafka.replication} copies"
         raise Misconfigured(wrong, "set IOC_KAFKA__REPLICATION to at most the number of its brokers") from error
@@ -38,7 +43,7 @@ def create_topics(settings: Settings, bootstrap: str) -> list[str]:
 
 
 def delete_topics(settings: Settings, bootstrap: str) -> None:
-    """Remove the topics and consumer groups of `settings.space`. Raises Retry when the cluster cannot be reached or a group is still at work."""
+    """Remove the topics, consumer groups and login of `settings.space`. Raises Retry when the cluster cannot be reached or a group is still at work."""
     admin = _admin(settings, bootstrap)
     mine = topic("", settings.space)
     try:
@@ -48,6 +53,7 @@ def delete_topics(settings: Settings, bootstrap: str) -> None:
         there = [name for name in admin.list_topics() if name.startswith(mine) and "." not in name.removeprefix(mine)]
         if there:
             admin.delete_topics(there)
+        logins.shut_out(admin, settings)
     except KafkaError as error:
         raise Retry(f"the topics of {settings.space} cannot be removed: {error}", "end its worker, then try again") from error
     finally:
@@ -56,7 +62,7 @@ def delete_topics(settings: Settings, bootstrap: str) -> None:
 
 def _admin(settings: Settings, bootstrap: str) -> KafkaAdminClient:
     try:
-        return KafkaAdminClient(**kafka_python_options(settings.kafka, bootstrap), bootstrap_timeout_ms=REACH_MS)
+        return KafkaAdminClient(**admin_options(settings, bootstrap), bootstrap_timeout_ms=REACH_MS)
     except (KafkaError, OSError) as error:
         raise Retry(f"no Kafka cluster answers at {bootstrap}", "run `ioc up`, or check IOC_KAFKA__BOOTSTRAP") from error
 

@@ -25,7 +25,7 @@ class Producing:
     def __init__(self, settings: Settings, bootstrap: str) -> None:
         self._space = settings.space
         self._producer = AIOKafkaProducer(
-            **aiokafka_options(settings.kafka, bootstrap),
+            **aiokafka_options(settings, bootstrap),
             acks="all",
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES,

@@ -19,12 +19,15 @@ from deploy.replay.producing import Producing
 from deploy.replay.reading import Source
 from deploy.replay.worker import Worker
 from sinks import spaces
+from sinks.archive import reading as archived
 from sinks.history import Period, Record, records
+from sinks.laid import laid
 from sinks.migrations import schema
 from sinks.roles import ingest_dsn, replay_dsn
 from streams.brokers import kafka_python_options
 from streams.department import NAMES
 from streams.errors import Misconfigured, Retry
+from streams.scenarios import laying, scenario
 from streams.settings import Settings
 from streams.store import Partition
 from streams.topics import LIVE, topic
@@ -70,7 +73,7 @@ async def _once(settings: Settings, bootstrap: str, control: Control, worker: Wo
     following = Following(replay_dsn(settings), settings.space, row.period.since_us)
     player = Player(
         row, control, producing, following,
-        source=lambda from_us: of_live(settings, replace(row.period, since_us=from_us)),
+        source=lambda from_us: of_live(settings, replace(row.period, since_us=from_us), row.scenario),
         empty=lambda: empty(settings, bootstrap),
         settled=lambda: settled(settings, row.until),
         every=_Watch(settings, worker),
@@ -104,12 +107,18 @@ class _Watch:
             raise Misconfigured(wrong, "raise what it may hold, or drop it")
 
 
-def of_live(settings: Settings, period: Period) -> Source:
-    """What live received in a period; by arrival its repeats too."""
+def of_live(settings: Settings, period: Period, changes: str | None = None) -> Source:
+    """What live received in a period, archived or not; by arrival its repeats too. changes: the scenario laid over it, as it is written."""
+    live = settings.model_copy(update={"space": LIVE})
+    told = None if changes is None else scenario.load(changes)
 
     def opened() -> Iterator[Record]:
         with reading(settings) as connection:
-            yield from records(connection, period, repeats=period.follows == "known_at")
+            earlier = 0 if told is None else laying.reach_us(told, period.follows)
+            found = records(
+                connection, replace(period, since_us=period.since_us - earlier), period.follows == "known_at", archived.reader(live)
+            )
+            yield from found if told is None else laid(connection, told, period, found)
 
     return opened
 
@@ -128,7 +137,7 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection[object]]:
 def empty(settings: Settings, bootstrap: str) -> None:
     """Take out of the space whatever was played into it; its topics are read on from where they end."""
     names = {topic(name, settings.space): name for name in (*NAMES, "rejects", "asked")}
-    options = kafka_python_options(settings.kafka, bootstrap)
+    options = kafka_python_options(settings, bootstrap)
     ids = ids_of([*names], options)
     consumer = KafkaConsumer(**options, enable_auto_commit=False)
     try:

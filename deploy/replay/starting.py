@@ -15,6 +15,7 @@ from deploy.embedded.parts import Parts
 from deploy.replay.control import ENDED, Control, Row
 from deploy.replay.running import reading
 from sinks import history, rulebook
+from sinks.archive import reading as archived
 from sinks.history import Period
 from sinks.migrations import schema
 from sinks.roles import replay_dsn
@@ -23,6 +24,8 @@ from streams.department import NAMES, department
 from streams.errors import Misconfigured
 from streams.event import micros, moment
 from streams.rules import linting
+from streams.scenarios import laying, scenario
+from streams.scenarios.scenario import Scenario
 from streams.settings import Settings
 from streams.topics import LIVE
 
@@ -56,12 +59,14 @@ def prepare(settings: Settings, found: Parts, asked: Asked) -> Row:
         raise Misconfigured("a replay needs a space of its own", "name one: --space drill-01")
     live = settings.model_copy(update={"space": LIVE})
     rules = _rules(asked.rules) if asked.rules else None
-    period, total = _period(live, asked)
+    changes = scenario.text_of(asked.scenario) if asked.scenario else None
+    told = None if changes is None else scenario.load(changes)
+    period, total = _period(live, asked, told)
     with Control(replay_dsn(settings)) as control:
         if asked.again:
             _forget(live, settings.space, control)
         whole.make(live, settings.space, rules="none" if rules is not None else "live")
-        control.begin(settings.space, period, None, asked.speed, asked.who, total)
+        control.begin(settings.space, period, changes, asked.speed, asked.who, total)
         with psycopg.connect(found.dsn) as connection:
             connection.execute(sql.SQL("set local search_path = {}, public").format(sql.Identifier(schema(settings.space))))
             if rules is not None:
@@ -72,8 +77,8 @@ def prepare(settings: Settings, found: Parts, asked: Asked) -> Row:
         return control.row(settings.space)
 
 
-def _period(live: Settings, asked: Asked) -> tuple[Period, int]:
-    """What is played, cut to what there is, and how many events that are."""
+def _period(live: Settings, asked: Asked, told: Scenario | None) -> tuple[Period, int]:
+    """What is played, cut to what there is (and what a scenario makes later), and how many events that are."""
     names = tuple(sorted(department(name).name for name in asked.departments or NAMES))
     follows: history.Follows = "event_time" if asked.follows is By.event_time else "known_at"
     since, until = micros(asked.since), micros(min(asked.until, datetime.now(UTC)))
@@ -83,10 +88,16 @@ def _period(live: Settings, asked: Asked) -> tuple[Period, int]:
         )
     with reading(live) as connection:
         held = history.extent(connection, names, follows)
+        gone, first, last = archived.dropped(connection, live, Period(since, until, follows, names, asked.units))
+        if first:
+            held = (first, last) if held is None else (min(first, held[0]), max(last, held[1]))
         if held is not None:
-            since, until = max(since, held[0] // 60_000_000 * 60_000_000), min(until, held[1] + 1)
+            since, until = (
+                max(since, held[0] // 60_000_000 * 60_000_000),
+                min(until, held[1] + 1 + (laying.reach_us(told, follows) if told else 0)),
+            )
         period = Period(since, until, follows, names, asked.units)
-        total = history.count(connection, period) if held is not None and until > since else 0
+        total = gone + history.count(connection, period) if held is not None and until > since else 0
     if total == 0:
         what = (
             "there is nothing stored"

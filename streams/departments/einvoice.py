@@ -1,12 +1,12 @@
 """E-invoices: the contract of a T-VAN message and the invoices, verdicts and notices it carries."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from streams.department import Department
-from streams.event import DAY_US, Day, Dong, Event, Id, Key, TimeUs, Word, day_start_us
+from streams.event import DAY_US, Day, Dong, Event, Id, Key, Party, PartyKey, TimeUs, Word, day_start_us
 from streams.figures import Daily, Figure, Glass, Percentile, Sum
 from streams.lives import MINUTE_US, Count, Life, Subject, Told
 
@@ -26,7 +26,7 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     key: Key
-    seller: Key
+    seller: PartyKey
     form: Word
     series: Word
     day: Day
@@ -84,7 +84,7 @@ class Einvoice(Event, frozen=True, kw_only=True, omit_defaults=True):
     known (`MLTDiep`, `LTBao`, `TCTBao`, `MLoi`), counted.
     """
 
-    seller: Id | None = None
+    seller: Party | None = None
     question: Id | None = None
     unknown: tuple[str, ...] = ()
     facts: Facts = Facts()
@@ -107,7 +107,7 @@ class Said(msgspec.Struct, frozen=True, array_like=True):
 class InvoiceState(msgspec.Struct, frozen=True, array_like=True):
     """All that is known of one invoice. Every field is a union, a minimum, a maximum or a newest: merging commutes.
 
-    coded: the earliest (tax office's SigningTime, question it answers); acknowledged: (question, NNhan) of every try.
+    coded: the earliest (tax office's SigningTime, question it answers); acknowledged: (question, earliest NNhan) of every try.
     """
 
     known_us: int = 0
@@ -125,12 +125,12 @@ class InvoiceState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class MessageState(msgspec.Struct, frozen=True, array_like=True):
-    """All that is known of one message that others answer: the invoices in it, the verdicts on it, the notices and their answers."""
+    """All that is known of one message that others answer: the invoices in it, the verdicts on it, each with the invoices it lists as refused,
+    the notices and their answers."""
 
     known_us: int = 0
     invoices: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
+    verdicts: tuple[tuple[str, tuple[str, ...]], ...] = ()
     acknowledged_at_us: int | None = None
     cancels: tuple[tuple[int, str], ...] = ()
     answers: tuple[tuple[int, bool, tuple[str, ...]], ...] = ()
@@ -145,10 +145,10 @@ def _tell(event: Einvoice) -> Iterable[Told]:
     # A code result (202) carries the invoice of the question it answers; any other message with invoices is a question itself.
     about = event.question if event.kind == "202" else event.id
     if facts.invoices and about is not None and event.kind != "HDon":
-        yield Told(("message", about), known, MessageState(known, tuple(sorted(i.key for i in facts.invoices))))
+        yield Told(("message", about), known, MessageState(invoices=_set(i.key for i in facts.invoices)))
     if facts.notices:
-        cancels = tuple(sorted((notice.part, key) for notice in facts.notices for key in notice.cancels))
-        yield Told(("message", event.id), known, MessageState(known, cancels=cancels))
+        cancels = _set((notice.part, key) for notice in facts.notices for key in notice.cancels)
+        yield Told(("message", event.id), known, MessageState(cancels=cancels))
     if facts.verdict is not None:
         for key in facts.verdict.refused:
             yield Told(("invoice", key), known, Said(REFUSED))
@@ -159,27 +159,22 @@ def _tell(event: Einvoice) -> Iterable[Told]:
 
 
 def _answer(event: Einvoice) -> MessageState | None:
-    facts, known = event.facts, event.known_at_us
+    facts = event.facts
     if facts.verdict is not None and facts.verdict.package is not None:
-        return MessageState(known, packages=(facts.verdict.package,), refused=tuple(sorted(facts.verdict.refused)))
+        return MessageState(verdicts=((facts.verdict.package, _set(facts.verdict.refused)),))
     if facts.answers:
-        return MessageState(known, answers=tuple(sorted((a.part, a.refused_all, tuple(sorted(a.refused))) for a in facts.answers)))
+        return MessageState(answers=_set((a.part, a.refused_all, _set(a.refused)) for a in facts.answers))
     if facts.acknowledged_at_us is not None:
-        return MessageState(known, acknowledged_at_us=facts.acknowledged_at_us)
+        return MessageState(acknowledged_at_us=facts.acknowledged_at_us)
     return None
 
 
-def _merge(
-    table: str, state: InvoiceState | MessageState | None, facts: list[tuple[int, Said | MessageState]]
-) -> InvoiceState | MessageState:
+def _merge(table: str, state: InvoiceState | MessageState | None, known_us: int, fact: Said | MessageState) -> InvoiceState | MessageState:
     merge = _merge_invoice if table == "invoice" else _merge_message
-    for known, fact in facts:
-        state = merge(state, known, fact)  # type: ignore[arg-type]  # the table says which of the two pairs it is
-    assert state is not None  # noqa: S101  # facts are never empty
-    return state
+    return merge(state, known_us, fact)  # type: ignore[arg-type]  # the table says which of the two pairs it is
 
 
-def _merge_invoice(state: InvoiceState | None, known: int, said: Said) -> InvoiceState:
+def _merge_invoice(state: InvoiceState | None, known_us: int, said: Said) -> InvoiceState:
     old = state or InvoiceState()
     rank, seller, form, day = old.rank, old.seller, old.form, old.day
     value, tax, signed, coded, replaces = old.value_vnd, old.tax_vnd, old.signed_at_us, old.coded, old.replaces
@@ -192,33 +187,44 @@ def _merge_invoice(state: InvoiceState | None, known: int, said: Said) -> Invoic
             answer = (document.coded_at_us, said.question)
             coded = answer if coded is None else min(coded, answer)
         if document.replaces:
-            replaces = tuple(sorted({*replaces, *document.replaces}))
+            replaces = _union(replaces, _set(document.replaces))
     bits, acknowledged = old.bits | said.bits, old.acknowledged
     if said.acknowledged is not None:
-        acknowledged = _union(acknowledged, (said.acknowledged,))
-    new = InvoiceState(old.known_us, bits, rank, seller, form, day, value, tax, signed, coded, acknowledged, replaces)
-    if new == old and state is not None:
-        return state
-    return msgspec.structs.replace(new, known_us=max(old.known_us, known)) if known > old.known_us else new
+        acknowledged = _earliest(acknowledged, said.acknowledged)
+    new = InvoiceState(known_us, bits, rank, seller, form, day, value, tax, signed, coded, acknowledged, replaces)
+    return state if state is not None and _same(state, new) else new
 
 
-def _merge_message(state: MessageState | None, known: int, said: MessageState) -> MessageState:
-    if state is None:
-        return said
+def _merge_message(state: MessageState | None, known_us: int, said: MessageState) -> MessageState:
+    old = state or MessageState()
     new = MessageState(
-        state.known_us,
-        _union(state.invoices, said.invoices),
-        _union(state.packages, said.packages),
-        _union(state.refused, said.refused),
-        _least(state.acknowledged_at_us, said.acknowledged_at_us),
-        _union(state.cancels, said.cancels),
-        _union(state.answers, said.answers),
+        known_us,
+        _union(old.invoices, said.invoices),
+        _union(old.verdicts, said.verdicts),
+        _least(old.acknowledged_at_us, said.acknowledged_at_us),
+        _union(old.cancels, said.cancels),
+        _union(old.answers, said.answers),
     )
-    return state if new == state else msgspec.structs.replace(new, known_us=max(state.known_us, known))
+    return state if state is not None and _same(state, new) else new
+
+
+def _same(state: InvoiceState | MessageState, new: InvoiceState | MessageState) -> bool:
+    """Whether they differ in their minutes only."""
+    return state == (new if new.known_us == state.known_us else msgspec.structs.replace(new, known_us=state.known_us))
+
+
+def _set(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Each once, in order: equal sets are equal tuples."""
+    return tuple(sorted({*values}))
 
 
 def _union(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
-    return a if not b or a == b else b if not a else tuple(sorted({*a, *b}))
+    return a if not b or a == b else b if not a else _set((*a, *b))
+
+
+def _earliest(held: tuple[tuple[str, int], ...], more: tuple[str, int]) -> tuple[tuple[str, int], ...]:
+    """The least time of each question."""
+    return held if more in held else tuple(sorted(dict(sorted((*held, more), reverse=True)).items()))
 
 
 def _least(a: int | None, b: int | None) -> int | None:
@@ -234,8 +240,8 @@ def _follows(subject: Subject, new: InvoiceState | MessageState) -> Iterable[Tol
         return
     for key in new.invoices:
         bits = 0
-        for package in new.packages:
-            if package == "accepted" or (package == "accepted_but" and key not in new.refused):
+        for package, refused in new.verdicts:  # each by itself: what one accepted stays accepted, whatever another says
+            if package == "accepted" or (package == "accepted_but" and key not in refused):
                 bits |= ACCEPTED
             elif package == "refused":
                 bits |= REFUSED
@@ -273,11 +279,11 @@ def _counts(state: InvoiceState, units: Mapping[str, str]) -> Count | None:
     return Count(minute, units.get(state.seller, ""), state.form, measures, seconds, state.seller)
 
 
-def _also(event: Einvoice, units: Mapping[str, str]) -> Count | None:
+def _also(event: Einvoice, registered: Callable[[str, int], str]) -> Count | None:
     if event.kind == "HDon":  # a bare document is no message
         return None
     minute = event.event_time_us - event.event_time_us % MINUTE_US
-    return Count(minute, units.get(event.seller or "", ""), event.kind, (1, 0, 0, 0, 0, 0, 0, 0, 0))
+    return Count(minute, registered(event.seller or "", event.known_at_us), event.kind, (1, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
 GLASS = Glass(

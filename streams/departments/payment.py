@@ -45,16 +45,14 @@ class ReceiptState(msgspec.Struct, frozen=True, array_like=True):
 
 def _tell(event: Payment) -> Iterable[Told]:
     at_us = event.paid_at_us if event.paid_at_us is not None else event.event_time_us
-    fact = ReceiptState(event.known_at_us, STATUSES.index(event.status), at_us, event.kind, event.unit or "", event.paid_vnd, event.id)
+    fact = ReceiptState(0, STATUSES.index(event.status), at_us, event.kind, event.unit or "", event.paid_vnd, event.id)
     yield Told(("receipt", event.transaction), event.known_at_us, fact)
 
 
-def _merge(table: str, state: ReceiptState | None, facts: list[tuple[int, ReceiptState]]) -> ReceiptState:
-    for known, fact in facts:
-        if state is None or (fact.strength, -fact.at_us, fact.id) > (state.strength, -state.at_us, state.id):
-            state = msgspec.structs.replace(fact, known_us=max(known, state.known_us if state else 0))
-    assert state is not None  # noqa: S101  # facts are never empty
-    return state
+def _merge(table: str, state: ReceiptState | None, known_us: int, fact: ReceiptState) -> ReceiptState:
+    if state is not None and (fact.strength, -fact.at_us, fact.id) <= (state.strength, -state.at_us, state.id):
+        return state
+    return msgspec.structs.replace(fact, known_us=known_us)
 
 
 def _counts(state: ReceiptState, units: Mapping[str, str]) -> Count:

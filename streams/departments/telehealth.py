@@ -48,16 +48,14 @@ def _tell(event: Telehealth) -> Iterable[Told]:
     seconds = max(0, (ended - started) // 1_000_000) if event.status == "finished" and started is not None and ended is not None else 0
     at_us = started if started is not None else event.event_time_us
     newest = (event.updated_at_us, event.revision, event.id)
-    fact = SessionState(event.known_at_us, newest, event.kind, event.unit or "", event.status, at_us, seconds)
+    fact = SessionState(0, newest, event.kind, event.unit or "", event.status, at_us, seconds)
     yield Told(("session", event.session), event.known_at_us, fact)
 
 
-def _merge(table: str, state: SessionState | None, facts: list[tuple[int, SessionState]]) -> SessionState:
-    for known, fact in facts:
-        if state is None or fact.newest > state.newest:
-            state = msgspec.structs.replace(fact, known_us=max(known, state.known_us if state else 0))
-    assert state is not None  # noqa: S101  # facts are never empty
-    return state
+def _merge(table: str, state: SessionState | None, known_us: int, fact: SessionState) -> SessionState:
+    if state is not None and fact.newest <= state.newest:
+        return state
+    return msgspec.structs.replace(fact, known_us=known_us)
 
 
 def _counts(state: SessionState, units: Mapping[str, str]) -> Count | None:

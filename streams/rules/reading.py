@@ -4,15 +4,16 @@ import difflib
 import json
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from streams.rules import measure
 from streams.rules.measure import MEASURES
 from streams.rules.rule import Rule
 
+M = TypeVar("M", bound=BaseModel)
 MOST_BYTES = 64_000
 READY = Path(__file__).parent / "ready"
 """The rules that come with the house."""
@@ -43,15 +44,20 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?\d+$")
 
 def read(text: str) -> Rule | list[Wrong]:
     """The rule that the text of a file says, or what is wrong with it."""
+    return read_as(text, Rule, "rule")
+
+
+def read_as(text: str, model: type[M], what: str) -> M | list[Wrong]:
+    """What the text of a file says, as strictly as rules are read, or what is wrong with it. what: how it is called, and the key it begins with."""
     if len(text.encode()) > MOST_BYTES:
-        return [Wrong(1, 1, f"a rule is at most {MOST_BYTES} bytes long")]
+        return [Wrong(1, 1, f"a {what} is at most {MOST_BYTES} bytes long")]
     try:
         alias = next((event for event in yaml.parse(text, _Loader) if isinstance(event, yaml.AliasEvent)), None)
         if alias and alias.start_mark:  # they can grow without bound
-            return [Wrong(alias.start_mark.line + 1, alias.start_mark.column + 1, "write it out: a rule has no aliases")]
+            return [Wrong(alias.start_mark.line + 1, alias.start_mark.column + 1, f"write it out: a {what} has no aliases")]
         root = yaml.compose(text, _Loader)
         if not isinstance(root, yaml.MappingNode):
-            return [Wrong(1, 1, "a rule is a mapping that begins with `rule: its-name`")]
+            return [Wrong(1, 1, f"a {what} is a mapping that begins with `{what}: its-name`")]
         twice = [*_twice(root)]
         held = yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -62,9 +68,9 @@ def read(text: str) -> Rule | list[Wrong]:
     if twice:
         return twice
     try:
-        return Rule.model_validate(held)
+        return model.model_validate(held)
     except ValidationError as error:
-        return [_wrong(root, dict(each)) for each in error.errors()]
+        return [_wrong(root, model, dict(each)) for each in error.errors()]
 
 
 def place(text: str, *path: str | int) -> tuple[int, int]:
@@ -95,14 +101,14 @@ def _twice(node: yaml.Node) -> Any:
             yield from _twice(value)
 
 
-def _wrong(root: yaml.Node, error: dict[str, Any]) -> Wrong:
+def _wrong(root: yaml.Node, model: type[BaseModel], error: dict[str, Any]) -> Wrong:
     said = error["msg"].removeprefix("Value error, ")
     about = re.match(r"(\w+): ", said) if not error["loc"] else None  # what is wrong with a rule as a whole names the part
     node, path = _found(root, (about[1],) if about else error["loc"], key=error["type"] == "extra_forbidden")
     said = said[about.end() :] if about else said
     name = str(error["loc"][-1]) if error["loc"] else ""
     if error["type"] == "extra_forbidden":
-        said = f"there is no {name!r} here{_nearly(name, _known(error['loc']))}"
+        said = f"there is no {name!r} here{_nearly(name, _known(model, error['loc']))}"
     elif error["type"] == "missing":
         said = f"{name!r} is missing"
     elif error["type"] == "literal_error":
@@ -128,9 +134,9 @@ def _found(root: yaml.Node, loc: tuple[int | str, ...], key: bool) -> tuple[yaml
     return node, path
 
 
-def _known(loc: tuple[int | str, ...]) -> list[str]:
+def _known(whole: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
     """The words that could stand where an unknown one does."""
-    model: Any = Rule
+    model: Any = whole
     for step in loc[:-1]:
         if step in MEASURES and step != loc[0]:
             model = getattr(measure, str(step).capitalize())

@@ -74,7 +74,7 @@ def consume_rate(stage: Stage) -> float:
 
 
 async def _consume(stage: Stage) -> float:
-    options = aiokafka_options(stage.settings.kafka, stage.bootstrap)
+    options = aiokafka_options(stage.settings, stage.bootstrap)
     consumer = AIOKafkaConsumer(
         **options, auto_offset_reset="earliest", enable_auto_commit=False, max_partition_fetch_bytes=4 * 1024 * 1024
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from deploy import console
 from deploy.embedded.places import cache_dir, locked
 from sinks.derive import columns
+from streams.brokers import ADMIN, passwords
 from streams.department import department
 from streams.errors import Retry
 from streams.topics import topic
@@ -72,6 +73,8 @@ def _run(stage: Stage, peer: str, command: Sequence[str], rows: int) -> Run:
     kinds = {table: {c.field: c.kind for c in columns(department(name).event)} for name, table in tables.items()}
     environment = {
         "BENCH_BOOTSTRAP": stage.bootstrap,
+        "BENCH_USER": ADMIN,
+        "BENCH_PASSWORD": passwords(stage.state_dir)[ADMIN],
         "BENCH_DSN": stage.dsn,
         "BENCH_DATABASE": json.dumps(stage.database()),
         "BENCH_GROUP": f"bench-{secrets.token_hex(4)}",

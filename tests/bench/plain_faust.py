@@ -22,6 +22,9 @@ def build() -> faust.App:
     app = faust.App(
         os.environ["BENCH_GROUP"],
         broker=f"kafka://{os.environ['BENCH_BOOTSTRAP']}",
+        broker_credentials=faust.SASLCredentials(
+            username=os.environ["BENCH_USER"], password=os.environ["BENCH_PASSWORD"], mechanism="PLAIN"
+        ),
         store="memory://",
         web_enabled=False,
         topic_disable_leader=True,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from quixstreams import Application  # type: ignore[import-not-found]  # in its own environment only
+from quixstreams.kafka.configuration import ConnectionConfig  # type: ignore[import-not-found]  # the same
 from quixstreams.sinks.community.postgresql import PostgreSQLSink  # type: ignore[import-not-found]  # the same
 
 COLUMNS: dict[str, dict[str, str]] = json.loads(os.environ["BENCH_COLUMNS"])
@@ -19,7 +20,13 @@ NOTHING = {"timestamptz": EPOCH, "uuid": "0" * 32, "bigint": 0, "json": "", "tex
 def main() -> None:
     """Read every topic to its table until ended."""
     app = Application(
-        broker_address=os.environ["BENCH_BOOTSTRAP"],
+        broker_address=ConnectionConfig(
+            bootstrap_servers=os.environ["BENCH_BOOTSTRAP"],
+            security_protocol="sasl_plaintext",
+            sasl_mechanism="PLAIN",
+            sasl_username=os.environ["BENCH_USER"],
+            sasl_password=os.environ["BENCH_PASSWORD"],
+        ),
         consumer_group=os.environ["BENCH_GROUP"],
         auto_offset_reset="earliest",
         commit_every=10_000,

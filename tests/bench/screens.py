@@ -21,6 +21,7 @@ from deploy.embedded.processes import free_port
 from deploy.embedded.topics import create_topics
 from grafana.wall import library
 from sinks.migrations import migrate, schema
+from streams.brokers import kafka_python_options
 from streams.event import Touched, encode
 from streams.settings import Settings
 from streams.topics import topic
@@ -80,11 +81,11 @@ class Screen:
 class Commits:
     """What a worker does as far as the wall can tell: figures and freshness in one commit, then a touch. Notes each one's time."""
 
-    def __init__(self, dsn: str, bootstrap: str) -> None:
+    def __init__(self, dsn: str, kafka: dict[str, object]) -> None:
         self.done: list[tuple[int, float]] = []
         self._connection = psycopg.connect(dsn, autocommit=True)
         self._connection.execute(f"set search_path = {schema(SPACE)}, public")
-        self._producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+        self._producer = KafkaProducer(**kafka, acks="all")
         for table in ("heard", "einvoice_1m", "einvoice_1d"):
             self._connection.execute(f"delete from {table}")
 
@@ -125,7 +126,7 @@ def run(settings: Settings, screens: int = SCREENS, seconds: float = COMMIT_SECO
         "IOC_WALL__STREAMS_PER_ADDRESS": str(screens + 10),
     }
     server = start((*SERVE, str(port)), settings.state_dir / "bench-wall.log", **environment)
-    commits = Commits(found.dsn, found.bootstrap)
+    commits = Commits(found.dsn, kafka_python_options(chosen, found.bootstrap))
     try:
         limit = 2 * OPEN_SECONDS + seconds + LAST_SECONDS + 60
         return asyncio.run(asyncio.wait_for(_measured(server.pid, port, screens, seconds, commits), limit))

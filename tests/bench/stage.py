@@ -126,7 +126,7 @@ def _produced(settings: Settings, bootstrap: str, total: int) -> Truth:
 
 
 async def _produce(settings: Settings, bootstrap: str, total: int, truth: Truth) -> None:
-    producer = AIOKafkaProducer(**aiokafka_options(settings.kafka, bootstrap), acks="all", max_batch_size=BATCH_BYTES)
+    producer = AIOKafkaProducer(**aiokafka_options(settings, bootstrap), acks="all", max_batch_size=BATCH_BYTES)
     await producer.start()
     batches: dict[tuple[str, int], Any] = {}
     sent: list[asyncio.Future[Any]] = []

@@ -23,6 +23,7 @@ from deploy.embedded.topics import create_topics
 from deploy.fleet import Fleet
 from sinks.migrations import migrate
 from sinks.roles import ingest_dsn
+from streams.brokers import kafka_python_options
 from streams.event import encode
 from streams.settings import Settings
 from streams.topics import topic
@@ -93,7 +94,7 @@ class Drama:
         self._fleet.start("receiver", "tests.chaos.receiver", str(self._port), str(self._heard))
         self._fleet.start("worker", "deploy", "work")
         self._producer = KafkaProducer(
-            bootstrap_servers=found.bootstrap, acks="all", delivery_timeout_ms=120_000, request_timeout_ms=10_000
+            **kafka_python_options(self._settings, found.bootstrap), acks="all", delivery_timeout_ms=120_000, request_timeout_ms=10_000
         )
 
     def _connect(self, bootstrap: str) -> None:
@@ -104,7 +105,9 @@ class Drama:
                 self._fleet.kill("worker")
                 self._fleet.again("worker")
             self._bootstrap = bootstrap
-            self._producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all", delivery_timeout_ms=120_000, request_timeout_ms=10_000)
+            self._producer = KafkaProducer(
+                **kafka_python_options(self._settings, bootstrap), acks="all", delivery_timeout_ms=120_000, request_timeout_ms=10_000
+            )
 
     def down(self) -> None:
         """Nothing runs any more."""

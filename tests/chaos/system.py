@@ -153,7 +153,7 @@ class System:
 
     def _workers(self) -> int:
         """Members of the workers' group, 0 while it is being shared out."""
-        options = kafka_python_options(self._settings.kafka, parts.find(self._settings).bootstrap)
+        options = kafka_python_options(self._settings, parts.find(self._settings).bootstrap)
         group = f"ioc.{self._settings.space}.ingest"
         try:
             admin = KafkaAdminClient(**options)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from connectors.pump import producer
+from connectors.producing import producer
 from deploy.embedded.parts import Parts
 from deploy.embedded.topics import create_topics
 from deploy.fleet import Fleet
@@ -43,7 +43,7 @@ class Scene:
 
     def send(self, first: int) -> None:
         """COUNT payments, numbered from `first`, acknowledged by Kafka."""
-        sender = producer(kafka_python_options(self.settings.kafka, self.bootstrap))
+        sender = producer(kafka_python_options(self.settings, self.bootstrap))
         for number in range(first, first + COUNT):
             sender.send(topic("payment", self.settings.space), encode(paid(number)), b"%d" % number)
         sender.flush()

@@ -1,54 +1,66 @@
-"""Laws of lives: order, repeats and how the stream is cut into batches change nothing."""
+"""Laws of lives: order, repeats and how the stream is cut into batches change nothing, neither now nor as of any minute."""
 
+import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.department import department
+from streams.department import NAMES, department
 from streams.departments.einvoice import Answer, Einvoice, Facts, Invoice, Notice, Verdict
 from streams.departments.payment import Payment
 from streams.departments.telehealth import Telehealth
 from streams.event import vietnam_day
-from streams.lives import advance, bound, middle
+from streams.lives import MINUTE_US, History, Registry, advance, bound, middle
+from tests.stories import T0, hex32, registry, story
 
-T0 = 1_795_000_000_000_000
 DAY = 86_400_000_000
 
 
-def hex32(word: str) -> str:
-    return word.encode().hex().ljust(32, "0")[:32]
-
-
 class World:
-    """States in a dict instead of a database: what the figures' transaction does, without one."""
+    """Histories in a dict instead of a database: what the figures' transaction does, without one."""
 
-    def __init__(self, name: str, units: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str, moves: Sequence[tuple[int, str, str]] = ()) -> None:
         self.life = department(name).life
         self.measures = department(name).measures
-        self.states: dict[tuple[str, str], Any] = {}
-        self.cells: Counter[tuple[int, str, str, str]] = Counter()
-        self.spreads: Counter[tuple[int, str, str, int]] = Counter()
-        self.units = units or {}
+        self.histories: dict[tuple[str, str], History] = {}
+        self.moved: Counter[Any] = Counter()
+        self.registry = Registry()
+        for since_us, member, unit in moves:
+            self.registry.add(member, since_us, unit)
 
     def take(self, events: Sequence[Any]) -> None:
-        changes = advance(
-            self.life, events, self.units, lambda table, keys: {k: self.states[table, k] for k in keys if (table, k) in self.states}
-        )
-        self.states |= changes.states
-        for (minute, _, unit, kind), values in changes.cells.items():
+        def load(table: str, keys: Sequence[str]) -> dict[str, History]:
+            return {k: self.histories[table, k] for k in keys if (table, k) in self.histories}
+
+        changes = advance(self.life, events, self.registry, load)
+        self.histories |= changes.histories
+        for cell, values in changes.cells.items():
             for measure, value in zip(self.measures, values, strict=True):
-                self.cells[minute, unit, kind, measure] += value
-        for ((minute, _, unit, kind), b), n in changes.spreads.items():
-            self.spreads[minute, unit, kind, b] += n
+                self.moved["cell", *cell, measure] += value
+        for (cell, b), n in changes.spreads.items():
+            self.moved["spread", *cell, b] += n
+        for member, n in changes.members.items():
+            self.moved["member", *member] += n
+
+    def all(self) -> tuple[dict[Any, int], dict[Any, bytes]]:
+        """Everything that is derived, of both times; and the stored bytes. What sums to nothing says nothing."""
+        return {k: v for k, v in self.moved.items() if v}, {k: msgspec.msgpack.encode(h) for k, h in self.histories.items()}
 
     def figures(self) -> dict[Any, int]:
-        return {k: v for k, v in self.cells.items() if v} | {("spread", *k): v for k, v in self.spreads.items() if v}
+        """As they are now: (minute, unit, kind, measure or histogram bound)."""
+        now: Counter[Any] = Counter()
+        for (what, minute, _, *rest), n in self.moved.items():
+            if what != "member":
+                now[what, minute, *rest] += n
+        return {k: v for k, v in now.items() if v}
 
     def total(self, measure: str) -> int:
-        return sum(v for (_, _, _, m), v in self.cells.items() if m == measure)
+        return sum(v for k, v in self.figures().items() if k[-1] == measure)
 
 
 def invoice(number: int, **more: Any) -> Invoice:
@@ -108,7 +120,62 @@ def test_order_and_batches_change_no_figure(order: list[Einvoice], cuts: list[in
             world.take(rest[:cut])
             rest = rest[cut:]
     world.take(rest)
-    assert world.figures() == once.figures()
+    assert world.all() == once.all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(st.randoms(use_true_random=False), st.integers(1, 40))
+def test_what_is_derived_follows_from_the_set_of_facts_alone(name: str, chance: random.Random, count: int) -> None:
+    events, moves = story(name, chance, count), registry(chance)
+    once, world = World(name, moves), World(name, moves)
+    once.take(events)
+    chance.shuffle(events)
+    while events:
+        cut = chance.randrange(1, 8)
+        world.take(events[:cut])
+        events = events[cut:]
+    assert world.all() == once.all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(st.randoms(use_true_random=False), st.integers(1, 40))
+def test_as_of_a_minute_is_what_the_events_known_by_then_make(name: str, chance: random.Random, count: int) -> None:
+    events, moves = story(name, chance, count), registry(chance)
+    world, then = World(name, moves), World(name, moves)
+    world.take(events)
+    until = T0 + chance.randrange(8) * MINUTE_US
+    then.take([event for event in events if event.known_at_us - event.known_at_us % MINUTE_US < until])
+    assert {k: n for k, n in world.moved.items() if n and k[2] < until} == {k: n for k, n in then.moved.items() if n}
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 40))
+def test_facts_told_again_in_another_batch_change_no_history(chance: random.Random, count: int) -> None:
+    events = story("einvoice", chance, count)
+    world = World("einvoice")
+    world.take(events)
+    held = dict(world.histories)
+    world.take(chance.choices(events, k=10))
+    assert all(world.histories[subject] is held[subject] for subject in held)
+
+
+def test_two_answers_to_one_package_each_accept_what_they_do_not_list() -> None:
+    package = message("q", "206", 0, invoices=(invoice(1), invoice(2)))
+    some, all_ = (message(f"v{n}", "204", n, "q", verdict=v) for n, v in enumerate(
+        (Verdict(package="accepted_but", refused=(hex32("inv1"),)), Verdict(package="accepted_but", refused=(hex32("inv2"),))), 1
+    ))  # fmt: skip
+    for order in ([package, some, all_], [all_, some, package]):
+        world = World("einvoice")
+        for event in order:
+            world.take([event])
+        assert (world.total("accepted"), world.total("rejected")) == (2, 0)
+
+
+def test_a_message_belongs_to_the_commune_its_seller_was_registered_in_when_it_arrived() -> None:
+    moves = [(T0 + 100, hex32("seller"), "14001"), (T0 + 200, hex32("seller"), "14002")]
+    world = World("einvoice", moves)
+    world.take([message(f"q{at}", "200", at, invoices=(invoice(at),)) for at in (250, 150, 50)])
+    found = {(k[2], k[4]): n for k, n in world.figures().items() if k[0] == "cell" and k[4] in ("messages", "invoices")}
+    assert found == {("", "messages"): 1, ("14001", "messages"): 1, ("14002", "messages"): 1, ("14002", "invoices"): 3}
 
 
 @given(st.lists(st.sampled_from(LIFE_OF_EVERYTHING), max_size=30))
@@ -131,15 +198,15 @@ def test_a_verdict_before_its_question_waits_and_counts_nothing() -> None:
 def test_code_latency_runs_from_the_acknowledgement() -> None:
     world = World("einvoice")
     world.take(LIFE_OF_EVERYTHING[:3])
-    assert [(b, n) for (_, _, _, b), n in world.spreads.items() if n] == [(bound(3), 1)]
+    assert [(k[-1], n) for k, n in world.figures().items() if k[0] == "spread"] == [(bound(3), 1)]
     world.take(LIFE_OF_EVERYTHING[-6:])
-    assert sorted((b, n) for (_, _, _, b), n in world.spreads.items() if n) == [(bound(3), 1), (bound(7), 1)]
+    assert sorted((k[-1], n) for k, n in world.figures().items() if k[0] == "spread") == [(bound(3), 1), (bound(7), 1)]
 
 
 def test_an_invoice_signed_on_another_day_stands_at_midnight_of_its_own() -> None:
     world = World("einvoice")
     world.take([message("q", "200", invoices=(invoice(1, signed_at_us=T0 + 3 * DAY),))])
-    (minute,) = {k[0] for k, v in world.cells.items() if v and k[3] == "invoices"}
+    (minute,) = {k[1] for k in world.figures() if k[-1] == "invoices"}
     assert vietnam_day(minute) == vietnam_day(T0)
     assert vietnam_day(minute - 1) == vietnam_day(T0) - 1
 

@@ -1,7 +1,7 @@
 """A space of its own with everything a worker has, to put events in and read figures from."""
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import psycopg
@@ -16,8 +16,9 @@ from sinks.migrations import board, board_at, migrate, schema
 from sinks.roles import ingest_dsn
 from sinks.timescale import Timescale
 from streams import pseudonym
+from streams.department import department
 from streams.departments.payment import Payment
-from streams.event import encode
+from streams.event import encode, moment
 from streams.settings import Settings
 from streams.store import Partition, Records
 
@@ -75,6 +76,28 @@ class Space:
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with self.connect() as connection:
             return connection.execute(query).fetchall()  # type: ignore[arg-type]  # the tests' own text
+
+    def register(self, members: Mapping[str, str], at_us: int) -> None:
+        """Register sellers, as if that moment were now."""
+        figures = Figures(ingest_dsn(self.settings), self.name, "einvoice")
+        figures.reassign(members)
+        figures.close()
+        with self.connect() as connection:
+            for table in ("seller", "seller_was"):
+                query = sql.SQL("update {} set loaded_at = %(at)s where loaded_at > %(at)s").format(sql.Identifier(table))
+                connection.execute(query, {"at": moment(at_us)})
+
+    def derived(self, name: str) -> dict[str, list[tuple[Any, ...]]]:
+        """All rows that follow from a department's events; those of nothing but zeros say nothing and are left out."""
+        chosen = department(name)
+        keys = {"1m": 4, "10m": 2, "1d": 3}
+        keys |= {f"{chosen.histogram}_1m": 5} if chosen.histogram else {}
+        keys |= {"member_1d": 3} if chosen.members else {}
+        found = {}
+        for table, width in (keys | dict.fromkeys(chosen.life.states, 0)).items():
+            rows = self.rows(f"select * from {name}_{table}")
+            found[f"{name}_{table}"] = sorted((row for row in rows if any(row[width:])), key=repr)
+        return found
 
     def connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(ingest_dsn(self.settings), autocommit=True, options=f"-c search_path={schema(self.name)},public")

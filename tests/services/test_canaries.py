@@ -31,6 +31,7 @@ from deploy.fleet import Fleet
 from deploy.settled import Settled
 from sinks.migrations import board, migrate, schema
 from streams import pseudonym
+from streams.brokers import kafka_python_options
 from streams.department import NAMES
 from streams.settings import Settings, Source
 from streams.topics import topic
@@ -116,7 +117,7 @@ class Site:
 
     def _in_topics(self) -> Iterator[str]:
         for name in (*NAMES, "rejects", "cursors", "touched"):
-            for record in records(self.parts.bootstrap, topic(name, self.settings.space)):
+            for record in records(self.settings, self.parts.bootstrap, topic(name, self.settings.space)):
                 headers = b"".join(key.encode() + (value or b"") for key, value in record.headers)
                 if holds((record.key or b"") + (record.value or b"") + headers):
                     yield f"topic {name}"
@@ -360,7 +361,7 @@ def test_the_search_finds_a_canary_in_a_topic_a_table_a_log_and_a_file(site: Sit
     (site.folder / "logs").mkdir()
     for number in range(5):
         (site.folder / "logs" / f"{number}.log").write_text(f"hello {PERSON}" if number == 4 else "hello")
-    producer = KafkaProducer(bootstrap_servers=site.parts.bootstrap)
+    producer = KafkaProducer(**kafka_python_options(site.settings, site.parts.bootstrap))
     producer.send(topic("touched", site.settings.space), base64.b64encode(f"..{PERSON}".encode())).get(30)
     producer.close()
     file = site.state / "planted.bin"

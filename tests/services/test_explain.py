@@ -8,10 +8,9 @@ import psycopg
 import pytest
 
 from sinks import explain, figures
-from sinks.lives import Figures
 from sinks.migrations import board
 from sinks.parts import Cell
-from sinks.roles import ingest_dsn, reader_dsn
+from sinks.roles import reader_dsn
 from streams.department import NAMES, department
 from streams.errors import Misconfigured
 from streams.event import VIETNAM, moment
@@ -28,7 +27,6 @@ SPANS = {"total": timedelta(days=40), "day": timedelta(days=1), "hour": timedelt
 def fill(space: Space, total: int, seed: int) -> None:
     """Everything arrives in small batches; sellers are registered, and some move, while it does."""
     registry = [*day.sellers().items()]
-    keeper = Figures(ingest_dsn(space.settings), space.name, "einvoice")
     found = arrivals(total, seed)
     step = len(found) // 10 + 1
     for turn in range(10):
@@ -38,8 +36,7 @@ def fill(space: Space, total: int, seed: int) -> None:
         for name in NAMES:
             space.follow(name)
         members = dict(registry[turn::4]) if turn < 4 else {seller: "99999" for seller, _ in registry[turn::10]}
-        keeper.reassign(members)
-    keeper.close()
+        space.register(members, found[: (turn + 1) * step][-1][1].known_at_us + 1)
 
 
 def cells(space: Space, chance: random.Random, count: int) -> list[tuple[str, Figure, Cell, Any]]:

@@ -44,11 +44,11 @@ from tests.topic import records
 def test_a_connector_says_that_its_source_answered_without_news_and_that_it_did_not_answer(settings: Settings, bootstrap: str) -> None:
     own = settings.model_copy(update={"space": f"asked-{uuid.uuid4().hex[:8]}"})
     create_topics(own, bootstrap)
-    options = kafka_python_options(own.kafka, bootstrap)
+    options = kafka_python_options(own, bootstrap)
     stop = threading.Event()
 
     def told() -> list[dict[str, Any]]:
-        return [json.loads(record.value) for record in records(bootstrap, topic("asked", own.space))]
+        return [json.loads(record.value) for record in records(own, bootstrap, topic("asked", own.space))]
 
     def answer(asked: Question) -> Reply:
         some = [] if asked.params.get("after") else [{"content": base64.b64encode(message(1)).decode()}]

@@ -116,7 +116,7 @@ def test_a_ca_file_that_is_not_there_is_a_wrong_configuration(tmp_path: Path) ->
     wrong = Settings.model_validate({"kafka": {"security_protocol": "SSL", "ssl_cafile": tmp_path / "none.pem"}})
     for options in (aiokafka_options, kafka_python_options):
         with pytest.raises(Misconfigured, match=r"none\.pem"):
-            options(wrong.kafka, "broker:9093")
+            options(wrong, "broker:9093")
 
 
 def test_sasl_settings_reach_both_clients_and_a_missing_one_is_named() -> None:
@@ -125,11 +125,11 @@ def test_sasl_settings_reach_both_clients_and_a_missing_one_is_named() -> None:
     said = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-256", "sasl_username": "ioc"}
     whole = Settings.model_validate({"kafka": said | {"sasl_password": "secret"}})
     for options in (aiokafka_options, kafka_python_options):
-        told = options(whole.kafka, "a:1,b:2")
+        told = options(whole, "a:1,b:2")
         assert told["bootstrap_servers"] == ["a:1", "b:2"]
         assert (told["sasl_mechanism"], told["sasl_plain_username"], told["sasl_plain_password"]) == ("SCRAM-SHA-256", "ioc", "secret")
         with pytest.raises(Misconfigured, match="password"):
-            options(Settings.model_validate({"kafka": said}).kafka, "a:1")
+            options(Settings.model_validate({"kafka": said | {"bootstrap": "a:1"}}), "a:1")
 
 
 def test_up_and_down_can_be_said_again_and_again(own: Settings) -> None:

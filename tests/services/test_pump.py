@@ -21,7 +21,7 @@ from source_server import Question, Reply, SourceServer, serving
 from structlog.testing import capture_logs
 from topic import records
 
-from connectors import cursors, pump
+from connectors import cursors, pump, spool
 from connectors.connector import connect
 from connectors.fuse import REJECTS_ALLOWED, WINDOW_RECORDS
 from connectors.intake import intake
@@ -75,16 +75,22 @@ class Bench:
 
     @property
     def options(self) -> dict[str, object]:
-        return kafka_python_options(self.settings.kafka, self.bootstrap)
+        return kafka_python_options(self.settings, self.bootstrap)
 
     def topic(self, name: str) -> str:
         return topic(name, self.settings.space)
 
     def events(self) -> list[Any]:
-        return [json.loads(record.value) for record in records(self.bootstrap, self.topic("einvoice"))]
+        return [json.loads(record.value) for record in records(self.settings, self.bootstrap, self.topic("einvoice"))]
 
     def rejects(self) -> list[Any]:
-        return [json.loads(record.value) for record in records(self.bootstrap, self.topic("rejects"))]
+        return [json.loads(record.value) for record in records(self.settings, self.bootstrap, self.topic("rejects"))]
+
+    def kept(self) -> list[spool.Raw]:
+        """What was kept as it came."""
+        keys, where = pseudonym.load(self.settings.state_dir), spool.folder(self.settings.state_dir, self.settings.space, "feed")
+        chunks = [chunk for path in sorted(where.glob("*.ndjson")) for chunk, _ in spool.chunks(path.read_bytes())]
+        return [raw for chunk in chunks for raw in spool.unsealed(chunk, keys)]
 
     def place(self) -> cursors.Place:
         return cursors.load(self.options, self.topic("cursors"), self.source.name)
@@ -131,7 +137,7 @@ def test_all_about_one_seller_stays_in_one_partition_in_order(bench: Bench) -> N
     bench.feed.held = [message(n) for n in range(200)]
     bench.pump().once(never())
     partitions: dict[bytes, set[int]] = {}
-    for record in records(bench.bootstrap, bench.topic("einvoice")):
+    for record in records(bench.settings, bench.bootstrap, bench.topic("einvoice")):
         assert record.key.decode() == json.loads(record.value)["seller"]
         partitions.setdefault(record.key, set()).add(record.partition)
     assert all(len(found) == 1 for found in partitions.values())
@@ -154,6 +160,22 @@ def test_a_record_that_cannot_be_parsed_is_sealed_and_stops_nothing(bench: Bench
     assert set(found) == {bad, b""}
     assert found[bad]["source"] == "feed"
     assert found[bad]["size_bytes"] == len(bad)
+
+
+def test_what_a_source_sent_is_kept_as_it_came_before_the_cursor_moves(bench: Bench) -> None:
+    bench.feed.held = [message(n) for n in range(30)] + [b"<cut", b""]
+    where = spool.folder(bench.settings.state_dir, bench.settings.space, "feed")
+    where.parent.mkdir(parents=True)
+    where.write_text("no folder can be made here")
+    keeping = spool.Spool(where, pseudonym.load(bench.settings.state_dir))
+    with pytest.raises(Retry, match="cannot be kept"):
+        bench.pump(spool=keeping, patience_seconds=0.1).once(never())
+    assert bench.place().cursor is None
+    where.unlink()
+    bench.pump(spool=keeping).once(never())
+    assert bench.place().cursor == "32"
+    assert [raw for _, raw in bench.kept()] == bench.feed.held
+    assert not any(canary.encode() in path.read_bytes() for path in where.glob("*.ndjson") for canary in CANARIES)
 
 
 def test_an_item_that_cannot_be_unwrapped_is_a_reject(bench: Bench) -> None:
@@ -264,7 +286,7 @@ def test_names_and_numbers_of_people_reach_no_topic(bench: Bench) -> None:
     bench.feed.held = [message(n) for n in range(20)] + [message(20)[:-200]]
     bench.pump().once(never())
     for name in ("einvoice", "rejects", "cursors"):
-        held = b"".join(record.value or b"" for record in records(bench.bootstrap, bench.topic(name)))
+        held = b"".join(record.value or b"" for record in records(bench.settings, bench.bootstrap, bench.topic(name)))
         assert not any(canary.encode() in held for canary in CANARIES)
         assert b"0100000001" not in held
 
@@ -278,7 +300,7 @@ def process(bench: Bench, tmp_path: Path) -> Iterator[Callable[..., subprocess.P
         f"interval_seconds = 0.05\ntimeout_seconds = 5\n[sources.options]\nlimit = {PAGE}\n"
     )
     told = {"IOC_CONFIG": str(toml), "IOC_STATE_DIR": str(bench.settings.state_dir), "IOC_SPACE": bench.settings.space}
-    environment = os.environ | told | {"IOC_KAFKA__BOOTSTRAP": bench.bootstrap}
+    environment = os.environ | told | {"IOC_ARCHIVE__RAW": "true"}
     with ExitStack() as started:
 
         def start(*words: str) -> subprocess.Popen[str]:
@@ -310,6 +332,7 @@ def test_a_killed_process_resumes_with_nothing_lost(bench: Bench, process: Any) 
     events = bench.events()
     assert len({event["id"] for event in events}) == 1000
     assert len(events) < 2000  # it did go on, and not from the beginning
+    assert {raw for _, raw in bench.kept()} == {*held}
 
 
 def test_a_termination_finishes_the_page_in_hand_and_tells_the_tally(bench: Bench, process: Any) -> None:

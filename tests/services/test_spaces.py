@@ -303,7 +303,7 @@ def test_ioc_spaces_lists_keeps_and_drops(live: Settings, parts: Parts, monkeypa
 
 
 def topics(own: Settings, parts: Parts) -> set[str]:
-    admin = KafkaAdminClient(**kafka_python_options(own.kafka, parts.bootstrap))
+    admin = KafkaAdminClient(**kafka_python_options(own, parts.bootstrap))
     try:
         return {name for name in admin.list_topics() if name.startswith(f"ioc.{own.space}.")}
     finally:

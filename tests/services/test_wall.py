@@ -30,7 +30,7 @@ from grafana.wall.app import Wall, build
 from grafana.wall.hub import AGAIN, BACKLOG, Viewer
 from grafana.wall.library import BOARDS, View
 from sinks import migrations, roles
-from streams.brokers import aiokafka_options
+from streams.brokers import aiokafka_options, kafka_python_options
 from streams.department import NAMES
 from streams.event import Touched, encode
 from streams.settings import Settings
@@ -127,10 +127,10 @@ def house(settings: Settings, parts: Parts) -> Iterator[House]:
     wall = Wall(
         reader_dsn=roles.reader_dsn(chosen),
         schema=migrations.board(SPACE),
-        kafka=aiokafka_options(chosen.kafka, parts.bootstrap),
+        kafka=aiokafka_options(chosen, parts.bootstrap),
         topic=topic("touched", SPACE),
     )
-    producer = KafkaProducer(bootstrap_servers=parts.bootstrap, acks="all")
+    producer = KafkaProducer(**kafka_python_options(chosen, parts.bootstrap), acks="all")
     server = Server(wall)
     server.start()
     yield House(parts.dsn, server, producer)

@@ -27,7 +27,7 @@ from starlette.applications import Starlette
 from structlog.testing import capture_logs
 from topic import records
 
-from connectors import cursors, webhook
+from connectors import cursors, spool, webhook
 from connectors.fuse import REJECTS_ALLOWED
 from connectors.pump import reset_fuse
 from deploy.embedded import kafka as embedded_kafka
@@ -37,7 +37,7 @@ from sinks.migrations import migrate
 from streams import pseudonym
 from streams.brokers import aiokafka_options, kafka_python_options
 from streams.errors import Misconfigured
-from streams.settings import Settings, Source
+from streams.settings import Archive, Settings, Source
 from streams.topics import topic
 
 SECRET = b"shared with the bank"
@@ -61,7 +61,7 @@ class Hooks:
         return self.client.send(NOTICES[bank](f"{self.client.base_url}/hooks/bank-{bank}", number, secret, **changes))
 
     def held(self, name: str) -> list[Any]:
-        return [json.loads(record.value) for record in records(self.bootstrap, topic(name, self.settings.space))]
+        return [json.loads(record.value) for record in records(self.settings, self.bootstrap, topic(name, self.settings.space))]
 
 
 def hdbank(url: str, number: int, secret: bytes, **changes: Any) -> httpx.Request:
@@ -116,12 +116,12 @@ def source(name: str, bank: str, credential: str | None = "env:BANK_SECRET") -> 
 @contextmanager
 def served(settings: Settings, bootstrap: str) -> Iterator[httpx.Client]:
     """A client of a server that has nothing but the webhooks."""
-    keys, options = pseudonym.load(settings.state_dir), kafka_python_options(settings.kafka, bootstrap)
+    keys, options = pseudonym.load(settings.state_dir), kafka_python_options(settings, bootstrap)
     app = Starlette()
 
     @asynccontextmanager
     async def producing(_: Starlette) -> AsyncIterator[None]:
-        producer = AIOKafkaProducer(**webhook.producer_options(aiokafka_options(settings.kafka, bootstrap)))
+        producer = AIOKafkaProducer(**webhook.producer_options(aiokafka_options(settings, bootstrap)))
         await producer.start()
         app.router.routes.extend(webhook.routes(settings, keys, producer, options))
         yield
@@ -194,6 +194,21 @@ def test_an_unsigned_item_is_never_taken_at_the_door(hooks: Hooks) -> None:
     assert hooks.held("payment") == []
 
 
+def test_a_confirmed_notice_is_kept_as_it_came_where_that_is_wanted(hooks: Hooks) -> None:
+    own = hooks.settings.model_copy(update={"archive": Archive(raw=True)})
+    where = spool.folder(own.state_dir, own.space, "bank-vnpay")
+    with served(own, hooks.bootstrap) as client:
+        assert Hooks(own, hooks.bootstrap, client).sent("vnpay", 1).status_code == 200
+        (chunk,) = [chunk for path in where.glob("*.ndjson") for chunk, _ in spool.chunks(path.read_bytes())]
+        ((_, raw),) = spool.unsealed(chunk, pseudonym.load(own.state_dir))
+        assert b"vnp_TxnRef=1" in raw
+        for path in where.glob("*"):
+            path.unlink()
+        where.rmdir()
+        where.write_text("no folder can be made here")
+        assert Hooks(own, hooks.bootstrap, client).sent("vnpay", 2).status_code == 503
+
+
 def test_a_hook_that_does_not_exist_is_not_found(hooks: Hooks) -> None:
     assert hooks.client.get("/hooks/bank-other").status_code == 404
     assert hooks.client.head("/hooks/bank-hdbank").status_code == 404
@@ -225,7 +240,7 @@ def test_too_many_rejects_stop_a_hook_until_its_fuse_is_reset(hooks: Hooks, monk
         assert hooks.sent("hdbank", number, amount="x").json()["code"] == "00"
     assert hooks.sent("hdbank", 1).status_code == 503
     assert hooks.sent("vnpay", 1).status_code == 200
-    options = kafka_python_options(hooks.settings.kafka, hooks.bootstrap)
+    options = kafka_python_options(hooks.settings, hooks.bootstrap)
     with served(hooks.settings, hooks.bootstrap) as restarted:
         assert Hooks(hooks.settings, hooks.bootstrap, restarted).sent("hdbank", 1).status_code == 503
     reset_fuse(options, topic("cursors", hooks.settings.space), "bank-hdbank")
@@ -236,8 +251,8 @@ def test_too_many_rejects_stop_a_hook_until_its_fuse_is_reset(hooks: Hooks, monk
 def test_while_kafka_is_away_nothing_is_confirmed_and_afterwards_everything_is(
     hooks: Hooks, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "WAIT_SECONDS", 0.5)
     assert hooks.sent("payos", 1).status_code == 200
+    monkeypatch.setattr(webhook, "WAIT_SECONDS", 0.5)
     broker = embedded_kafka.pid_of(settings.state_dir.resolve())
     assert broker is not None
     os.kill(broker, signal.SIGSTOP)
@@ -259,7 +274,7 @@ def test_names_and_numbers_of_people_reach_no_topic(hooks: Hooks) -> None:
         hooks.sent(bank, 2, b"somebody else's")
         hooks.sent(bank, 3, amount="x")
     for name in ("payment", "rejects", "cursors"):
-        held = b"".join(record.value or b"" for record in records(hooks.bootstrap, topic(name, hooks.settings.space)))
+        held = b"".join(record.value or b"" for record in records(hooks.settings, hooks.bootstrap, topic(name, hooks.settings.space)))
         assert not any(canary.encode() in held for canary in CANARIES)
 
 

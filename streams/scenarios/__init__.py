@@ -1,0 +1,1 @@
+"""Scenarios: changes laid over a replay, so that a drill differs from history."""

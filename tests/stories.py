@@ -1,0 +1,89 @@
+"""Random events of a department about a handful of subjects, so that facts meet: any kind, any order of the two times."""
+
+import random
+from typing import Any
+
+from streams.departments.einvoice import Answer, Einvoice, Facts, Invoice, Notice, Verdict
+from streams.departments.payment import Payment
+from streams.departments.telehealth import Telehealth
+from streams.event import vietnam_day
+
+T0 = 1_795_000_000_000_000
+SECOND_US = 1_000_000
+KINDS = ("200", "203", "206", "202", "204", "999", "300", "301", "HDon")
+OUTCOMES = ("accepted", "accepted_but", "refused", None)
+STATUSES = ("planned", "arrived", "in-progress", "finished", "cancelled", "entered-in-error")
+
+
+def hex32(word: str) -> str:
+    """32 hex digits that mean the word."""
+    return word.encode().hex().ljust(32, "0")[:32]
+
+
+def registry(chance: random.Random) -> list[tuple[int, str, str]]:
+    """(since, seller, commune): some sellers, some of whom move, ascending."""
+    return sorted((T0 + chance.randrange(-300, 400) * SECOND_US, hex32(f"seller{n}"), f"1{chance.randrange(3)}") for n in (0, 0, 1, 1, 2))
+
+
+def story(name: str, chance: random.Random, count: int) -> list[Any]:
+    """Events of a department with ids of their own, in no order."""
+    return [_MAKE[name](chance, number) for number in range(count)]
+
+
+def _header(chance: random.Random, number: int) -> dict[str, Any]:
+    at_us = T0 + chance.randrange(-600, 600) * SECOND_US
+    known_us = T0 + chance.randrange(360) * SECOND_US
+    return {"id": hex32(f"event{number}"), "body": f"{number:016x}", "source": "test", "event_time_us": at_us, "known_at_us": known_us}
+
+
+def _einvoice(chance: random.Random, number: int) -> Einvoice:
+    kind = chance.choice(KINDS)
+    header = _header(chance, number) | {"kind": kind, "seller": hex32(f"seller{chance.randrange(4)}")}
+    keys = [hex32(f"invoice{chance.randrange(5)}") for _ in range(chance.randrange(1, 4))]
+    question = hex32(f"event{chance.randrange(6)}")
+    facts = Facts()
+    if kind in ("200", "203", "206", "202", "HDon"):
+        facts = Facts(invoices=tuple(_invoice(chance, key, kind) for key in keys))
+    elif kind == "204":
+        facts = Facts(verdict=Verdict(package=chance.choice(OUTCOMES), refused=tuple(keys[1:])))  # type: ignore[arg-type]  # one of them
+    elif kind == "999":
+        facts = Facts(acknowledged_at_us=header["event_time_us"])
+    elif kind == "300":
+        facts = Facts(notices=tuple(Notice(part=part, cancels=(key,)) for part, key in enumerate(keys, 1)))
+    else:
+        facts = Facts(
+            answers=tuple(Answer(part=chance.randrange(1, 3), refused_all=chance.random() < 0.2, refused=tuple(keys[1:])) for _ in keys)
+        )
+    asks = kind in ("200", "203", "206", "300", "HDon")
+    return Einvoice(**header, question=None if asks else question, facts=facts)
+
+
+def _invoice(chance: random.Random, key: str, kind: str) -> Invoice:
+    coded = kind == "202"
+    seller = hex32(f"seller{int(key, 16) % 3}")  # part of the invoice's key
+    return Invoice(
+        key=key, seller=seller, form=chance.choice("12"), series="C26TAA", day=vietnam_day(T0), tax_vnd=8,
+        value_vnd=chance.randrange(1000), signed_at_us=T0 + chance.randrange(-100, 100) * SECOND_US, accepted=coded or chance.random() < 0.1,
+        coded_at_us=T0 + chance.randrange(100, 300) * SECOND_US if coded else None,
+        replaces=(hex32(f"invoice{chance.randrange(5)}"),) if chance.random() < 0.3 else (),
+    )  # fmt: skip
+
+
+def _telehealth(chance: random.Random, number: int) -> Telehealth:
+    started = T0 + chance.randrange(-5, 5) * 60 * SECOND_US
+    return Telehealth(
+        **_header(chance, number), kind=chance.choice(("VR", "VR", "AMB")), unit=chance.choice(("38001", "38002", None)),
+        session=hex32(f"session{chance.randrange(4)}"), status=chance.choice(STATUSES), updated_at_us=T0 + chance.randrange(5) * SECOND_US,
+        revision=chance.randrange(4), started_at_us=chance.choice((None, started)), ended_at_us=started + 900 * SECOND_US,
+    )  # fmt: skip
+
+
+def _payment(chance: random.Random, number: int) -> Payment:
+    status = chance.choice(("unknown", "failed", "mismatched", "paid"))
+    return Payment(
+        **_header(chance, number), kind="hdbank", unit=chance.choice(("38001", None)), transaction=hex32(f"transaction{chance.randrange(4)}"),
+        status=status, paid_vnd=chance.randrange(1, 100), paid_at_us=T0 + chance.randrange(600) * SECOND_US if status == "paid" else None,
+    )  # fmt: skip
+
+
+_MAKE = {"einvoice": _einvoice, "telehealth": _telehealth, "payment": _payment}
