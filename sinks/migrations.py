@@ -153,7 +153,14 @@ def _clock(space: str) -> Step:
     shown = sql.SQL(
         "select coalesce((select least(followed, ioc.replayed(space)) from ioc.replay where space = {}), pg_catalog.now())"
     ).format(name)
-    statements = [function(schema(space), "clock", followed, _DEFINED), function(board(space), "now", shown)]
+    # How long it took from an arrival of long ago until today tells nothing.
+    took = sql.SQL(
+        "create or replace view {board}.followed as select f.department, f.known_at, "
+        "case when not exists (select from ioc.replay where space = {name}) then f.followed_at end as followed_at "
+        "from (select distinct department from {space}.heard) d "
+        "cross join lateral (select * from {space}.followed f where f.department = d.department order by minute desc limit 1) f"
+    ).format(board=sql.Identifier(board(space)), space=sql.Identifier(schema(space)), name=name)
+    statements = [function(schema(space), "clock", followed, _DEFINED), function(board(space), "now", shown), took]
     return _step("clock", statements)
 
 

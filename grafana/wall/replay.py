@@ -29,7 +29,7 @@ _STEER = """UPDATE ioc.replay SET wanted = coalesce(%(wanted)s, wanted), speed =
 WHERE space = %(space)s AND state NOT IN ('done', 'stopped', 'failed')"""
 
 log = structlog.get_logger()
-Speed = Annotated[float, msgspec.Meta(ge=0.1, le=100_000)]
+Speed = Annotated[float, msgspec.Meta(ge=0.1, le=1000)]
 Moment = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_000)]
 
 

@@ -113,6 +113,7 @@ def test_figures_are_those_at_the_replays_clock(browser: Browser, wall: Served, 
         money = tile(page, "Thu viện phí không tiền mặt")
         expect(money.locator(".asof")).to_have_text(re.compile(r"^tính đến 14:59"))
         expect(money).not_to_contain_text("không có tin mới")
+        expect(tile(page, "Dữ liệu hôm nay").locator(".several > div", has_text="sống")).to_have_text("—sống")
         before = money.locator(".big").inner_text()
         follow(drill, 3, 7_000_000)
         after = int(re.sub(r"\D", "", before)) + 21_000_000
