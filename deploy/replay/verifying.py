@@ -20,7 +20,7 @@ from deploy.replay.player import Player
 from deploy.replay.producing import Producing
 from deploy.replay.running import settled
 from deploy.replay.worker import Worker
-from sinks import blame, compare, history, proof
+from sinks import blame, compare, history, proof, spaces
 from sinks.archive import reading as archived
 from sinks.compare import Difference
 from sinks.history import Period, Record
@@ -75,22 +75,28 @@ def verify(
     """Play what arrived in [since, until), whole minutes, as fast as it goes; None where nothing did. code: a checkout that derives it instead of this
     program. begun: told the scratch space's settings once it plays. The space is dropped in the end."""
     live = settings.model_copy(update={"space": LIVE})
-    with (
-        reaching(),
-        psycopg.connect(replay_dsn(live), options=f"-c search_path={schema(LIVE)},public", application_name="ioc-replay") as snapshot,
-    ):
-        snapshot.execute("set transaction isolation level repeatable read read only")
-        period, is_whole, from_beginning = _period(snapshot, since, until)
-        if period is None:
-            return None
-        name = SCRATCH + secrets.token_hex(4)
-        own = whole.make(live, name, label="kiểm chứng", rules="live", code=code)
-        try:
+    name = SCRATCH + secrets.token_hex(4)
+    options = f"-c search_path={schema(LIVE)},public -c application_name=ioc-replay"
+    try:
+        with reaching(), psycopg.connect(replay_dsn(live), options=options, connect_timeout=5) as snapshot:
+            snapshot.execute("set transaction isolation level repeatable read read only")
+            period, is_whole, from_beginning = _period(snapshot, since, until)
+            if period is None:
+                return None
+            own = whole.make(live, name, label="kiểm chứng", rules="live", code=code)
             return _verify(snapshot, live, own, period, is_whole, from_beginning, in_order, who, code, begun)
-        finally:
-            with Control(replay_dsn(live)) as control:
-                control.say(name, state="stopped", ended_at=datetime.now(UTC))
-            whole.drop(live, parts.find(live), name)
+    finally:
+        _forget(live, name)
+
+
+def _forget(live: Settings, name: str) -> None:
+    """Drop the scratch space, if it was made."""
+    with Control(replay_dsn(live)) as control:
+        control.say(name, state="stopped", ended_at=datetime.now(UTC))
+    with psycopg.connect(parts.find(live).dsn) as connection:
+        there = name in {each.name for each in spaces.listed(connection)}
+    if there:
+        whole.drop(live, parts.find(live), name)
 
 
 def _verify(
