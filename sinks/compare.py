@@ -1,4 +1,7 @@
-"""Two spaces held against each other, row by row: what live derived from a period's arrivals, and what a replay of them derived."""
+"""Two spaces held against each other, row by row: what live derived from a period's arrivals, and what a replay of them derived.
+
+Live is seen in the snapshot that the replay was read from, so what arrives meanwhile does no harm; the replay's rows are brought into it.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ from sinks.history import Period
 from sinks.lives import histories
 from sinks.migrations import schema
 from sinks.session import Connection
-from streams.department import Department, department
+from streams.department import Department
 from streams.event import moment
 from streams.topics import LIVE
 
@@ -65,8 +68,27 @@ ARRIVALS = (
 """What is compared of arrivals while every event of them is in the figures."""
 
 
-def rows(connection: Connection, space: str, table: Table, period: Period) -> Iterator[Difference]:
-    """The rows of a table that differ, in their order. `connection` sees both spaces, in one snapshot."""
+def bring(replay: Connection, snapshot: Connection, space: str, name: str) -> None:
+    """Copy a table of the replay into a temporary one of the snapshot's session."""
+    snapshot.execute(
+        sql.SQL("create temporary table {} (like {}) on commit drop").format(_brought(name), sql.Identifier(schema(LIVE), name))
+    )
+    columns = snapshot.execute(sql.SQL("select * from {} limit 0").format(_brought(name))).description or []
+    told = _names([column.name for column in columns])
+    out = sql.SQL("copy (select {} from {}) to stdout (format binary)").format(told, sql.Identifier(schema(space), name))
+    into = sql.SQL("copy {} ({}) from stdin (format binary)").format(_brought(name), told)
+    with replay.cursor() as reading, snapshot.cursor() as writing, reading.copy(out) as blocks, writing.copy(into) as copy:
+        for block in blocks:
+            copy.write(block)
+    snapshot.execute(sql.SQL("analyze {}").format(_brought(name)))
+
+
+def _brought(name: str) -> sql.Identifier:
+    return sql.Identifier("pg_temp", f"replay_{name}")
+
+
+def rows(snapshot: Connection, table: Table, period: Period) -> Iterator[Difference]:
+    """The rows of a table, brought before, that differ; in their order."""
     columns = (*table.keys, *table.values)
     values = sql.SQL(", ").join(
         sql.SQL("l.{0} as {1}, r.{0} as {2}").format(*map(sql.Identifier, (v, f"live {v}", f"replay {v}"))) for v in table.values
@@ -76,32 +98,31 @@ def rows(connection: Connection, space: str, table: Table, period: Period) -> It
         "where row({left}) is distinct from row({right}) order by {keys} limit {most}"
     ).format(
         keys=_names(table.keys), values=values, most=sql.Literal(MOST_SHOWN),
-        live=_side(LIVE, table, columns), replay=_side(space, table, columns),
+        live=_side(sql.Identifier(schema(LIVE), table.name), table, columns), replay=_side(_brought(table.name), table, columns),
         left=_names(("there", *table.values), "l"), right=_names(("there", *table.values), "r"),
     )  # fmt: skip
     bounds = {"since": moment(period.since_us), "until": moment(period.until_us)}
-    with connection.cursor(row_factory=dict_row) as cursor:
+    with snapshot.cursor(row_factory=dict_row) as cursor:
         for row in cursor.execute(query, bounds):
             sides = [{v: row[f"{side} {v}"] for v in table.values} if row[side] else None for side in ("live", "replay")]
             yield Difference(table.name, {k: row[k] for k in table.keys}, *sides)
 
 
-def count(connection: Connection, space: str, table: Table, period: Period) -> int:
-    """How many rows of a space are compared."""
-    query = sql.SQL("select count(*) from ({}) t").format(_side(space, table, (*table.keys, *table.values)))
-    row = connection.execute(query, {"since": moment(period.since_us), "until": moment(period.until_us)}).fetchone()
+def count(snapshot: Connection, table: Table, period: Period) -> int:
+    """How many rows of the replay are compared."""
+    query = sql.SQL("select count(*) from ({}) t").format(_side(_brought(table.name), table, (*table.keys, *table.values)))
+    row = snapshot.execute(query, {"since": moment(period.since_us), "until": moment(period.until_us)}).fetchone()
     return row[0] if row else 0
 
 
-def _side(space: str, table: Table, columns: Sequence[str]) -> sql.Composed:
-    conditions = [sql.SQL("true")]
+def _side(whole: sql.Identifier, table: Table, columns: Sequence[str]) -> sql.Composed:
+    conditions: list[sql.Composable] = [sql.SQL("true")]
     if table.known:
-        conditions = [sql.SQL("{0} >= %(since)s and {0} < %(until)s").format(sql.Identifier(table.known))]  # type: ignore[list-item]  # both compose
+        conditions.append(sql.SQL("{0} >= %(since)s and {0} < %(until)s").format(sql.Identifier(table.known)))
     if not table.zeros:
-        conditions.append(sql.SQL("({})").format(sql.SQL(" or ").join(sql.SQL("{} <> 0").format(sql.Identifier(v)) for v in table.values)))  # type: ignore[arg-type]
-    return sql.SQL("select {}, true as there from {} where {}").format(
-        _names(columns), sql.Identifier(schema(space), table.name), sql.SQL(" and ").join(conditions)
-    )
+        some = sql.SQL(" or ").join(sql.SQL("{} <> 0").format(sql.Identifier(v)) for v in table.values)
+        conditions.append(sql.SQL("({})").format(some))
+    return sql.SQL("select {}, true as there from {} where {}").format(_names(columns), whole, sql.SQL(" and ").join(conditions))
 
 
 def _names(columns: Sequence[str], side: str | None = None) -> sql.Composed:
@@ -134,29 +155,24 @@ def sums(connection: Connection, chosen: Department) -> Iterator[Difference]:
                 yield Difference(table, {k: row[k] for k in key}, *sides)
 
 
-def lives(
-    connection: Connection, space: str, chosen: Department, period: Period, whole: bool, size: int = 5000
-) -> Iterator[Difference | int]:
-    """The histories of subjects that differ in what was known before the period's end; and, between them, how many were compared. whole: the period has
-    all that live was ever told, so that live may have no others."""
-    for table in chosen.life.states:
-        name, until_us, after, decode = f"{chosen.name}_{table}", period.until_us, b"\0" * 16, histories(chosen, table)
-        own, other = sql.Identifier(schema(space), name), sql.Identifier(schema(LIVE), name)
-        query = sql.SQL(
-            "select uuid_send(r.key), r.state, l.state from (select key, state from {} where key > %s::uuid order by key limit %s) r "
-            "left join {} l using (key) order by 1"
-        ).format(own, other)
-        while found := connection.execute(query, [after.hex(), size], binary=True).fetchall():
-            for key, replayed, held in found:
-                live = () if held is None else tuple(s for s in decode(held) if s.known_us < until_us) if held != replayed else None
-                if live is not None and live != (again := decode(replayed)):
-                    yield Difference(name, {"key": key.hex()}, _last(live), _last(again))
-            after = found[-1][0]
-            yield len(found)
-        if whole:
-            missing = sql.SQL("select uuid_send(key), state from {} l where not exists (select from {} r where r.key = l.key) limit {}")
-            for key, held in connection.execute(missing.format(other, own, sql.Literal(MOST_SHOWN)), binary=True):
-                yield Difference(name, {"key": key.hex()}, _last(decode(held)), None)
+def lives(snapshot: Connection, chosen: Department, table: str, period: Period, whole: bool) -> Iterator[Difference]:
+    """The histories of a kind of subject, brought before, that differ in what was known before the period's end. whole: the period has all that live was
+    ever told, so that live may have no others."""
+    name, until_us, decode = f"{chosen.name}_{table}", period.until_us, histories(chosen, table)
+    query = sql.SQL(
+        "select uuid_send(key), l.state, r.state from {} l {} join {} r using (key) where l.state is distinct from r.state"
+    ).format(sql.Identifier(schema(LIVE), name), sql.SQL("full" if whole else "right"), _brought(name))
+    for key, held, replayed in snapshot.execute(query, binary=True):
+        live = tuple(state for state in decode(held) if state.known_us < until_us) if held is not None else ()
+        again = decode(replayed) if replayed is not None else ()
+        if live != again:
+            yield Difference(name, {"key": key.hex()}, _last(live), _last(again))
+
+
+def lives_count(snapshot: Connection, chosen: Department, table: str) -> int:
+    """How many histories of the replay are compared."""
+    row = snapshot.execute(sql.SQL("select count(*) from {}").format(_brought(f"{chosen.name}_{table}"))).fetchone()
+    return row[0] if row else 0
 
 
 def _last(states: Sequence[Any]) -> Mapping[str, Any] | None:
@@ -166,8 +182,3 @@ def _last(states: Sequence[Any]) -> Mapping[str, Any] | None:
 
 def _plain(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value.hex if hasattr(value, "int") and hasattr(value, "hex") else value
-
-
-def departments_of(period: Period) -> tuple[Department, ...]:
-    """The departments of a period."""
-    return tuple(department(name) for name in period.departments)

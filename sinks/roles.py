@@ -49,7 +49,7 @@ def create(admin: psycopg.Connection, settings: Settings) -> None:
         sql.SQL("grant connect, temporary on database {} to {}").format(sql.Identifier(database), sql.Identifier(INGEST)),
         sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(READER)),
         sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(DUTY)),
-        sql.SQL("grant connect on database {} to {}").format(sql.Identifier(database), sql.Identifier(REPLAY)),
+        sql.SQL("grant connect, temporary on database {} to {}").format(sql.Identifier(database), sql.Identifier(REPLAY)),
         sql.SQL("grant connect, temporary on database {} to {}").format(sql.Identifier(database), sql.Identifier(space)),
         sql.SQL("grant usage on schema public to {}, {}, {}").format(*map(sql.Identifier, (OWNER, INGEST, READER))),
         sql.SQL("grant {} to {}").format(sql.Identifier(READER), sql.Identifier(INGEST)),  # so that the watcher may end readers' sessions

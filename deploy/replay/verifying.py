@@ -27,7 +27,7 @@ from sinks.history import Period, Record
 from sinks.migrations import schema
 from sinks.roles import ingest_dsn, replay_dsn
 from sinks.seeding import seed
-from streams.department import NAMES, department
+from streams.department import NAMES, Department, department
 from streams.event import moment
 from streams.settings import Settings
 from streams.topics import LIVE
@@ -79,7 +79,7 @@ def verify(
     options = f"-c search_path={schema(LIVE)},public -c application_name=ioc-replay"
     try:
         with reaching(), psycopg.connect(replay_dsn(live), options=options, connect_timeout=5) as snapshot:
-            snapshot.execute("set transaction isolation level repeatable read read only")
+            snapshot.execute("set transaction isolation level repeatable read")
             period, is_whole, from_beginning = _period(snapshot, since, until)
             if period is None:
                 return None
@@ -115,7 +115,7 @@ def _verify(
         started = datetime.now(UTC)
         asyncio.run(_play(snapshot, own, period, control, in_order, code))
         played = datetime.now(UTC)
-    cells, lives, differences = _compared(snapshot, own.space, period, is_whole, in_order)
+    cells, lives, differences = _compared(snapshot, own, period, is_whole)
     firings, more = _firings(snapshot, live, own, period, is_whole)
     differences = [*differences, *more]
     spent = (played - started).total_seconds()
@@ -174,31 +174,30 @@ async def _play(
         worker.end()
 
 
-def _compared(
-    snapshot: psycopg.Connection[Any], space: str, period: Period, is_whole: bool, in_order: bool
-) -> tuple[int, int, list[dict[str, Any]]]:
+def _compared(snapshot: psycopg.Connection[Any], own: Settings, period: Period, is_whole: bool) -> tuple[int, int, list[dict[str, Any]]]:
+    """Rows and histories compared, and the differences, the first with the events behind it."""
     cells = lives = 0
-    differences: list[tuple[str, Difference]] = []
-    for name in period.departments:
-        chosen = department(name)
-        for table in compare.tables(chosen):
-            differences += [(name, each) for each in compare.rows(snapshot, space, table, period)]
-            cells += compare.count(snapshot, space, table, period)
-        differences += [(name, each) for each in compare.sums(snapshot, chosen)]
-        for found in compare.lives(snapshot, space, chosen, period, is_whole):
-            if isinstance(found, int):
-                lives += found
-            else:
-                differences.append((name, found))
-    owed = snapshot.execute("select exists (select from owed)").fetchone()
-    if is_whole and owed and not owed[0]:
-        for table in compare.ARRIVALS:
-            differences += [("", each) for each in compare.rows(snapshot, space, table, period)]
-            cells += compare.count(snapshot, space, table, period)
-    told = [each.as_json() for _, each in differences]
-    if told and differences[0][0]:
-        name, first = differences[0]
-        told[0] |= {"events": blame.behind(snapshot, department(name), first)}
+    found: list[tuple[Department | None, Difference]] = []
+    with psycopg.connect(replay_dsn(own), autocommit=True, connect_timeout=5) as replay:
+        for chosen in map(department, period.departments):
+            for table in compare.tables(chosen):
+                compare.bring(replay, snapshot, own.space, table.name)
+                found += [(chosen, each) for each in compare.rows(snapshot, table, period)]
+                cells += compare.count(snapshot, table, period)
+            found += [(chosen, each) for each in compare.sums(snapshot, chosen)]
+            for kind in chosen.life.states:
+                compare.bring(replay, snapshot, own.space, f"{chosen.name}_{kind}")
+                found += [(chosen, each) for each in compare.lives(snapshot, chosen, kind, period, is_whole)]
+                lives += compare.lives_count(snapshot, chosen, kind)
+        owed = snapshot.execute("select exists (select from owed)").fetchone()
+        if is_whole and owed and not owed[0]:
+            for table in compare.ARRIVALS:
+                compare.bring(replay, snapshot, own.space, table.name)
+                found += [(None, each) for each in compare.rows(snapshot, table, period)]
+                cells += compare.count(snapshot, table, period)
+    told = [each.as_json() for _, each in found]
+    if found and (of := found[0][0]) is not None:
+        told[0] |= {"events": blame.behind(snapshot, of, found[0][1])}
     return cells, lives, told
 
 
