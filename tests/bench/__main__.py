@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 
 from deploy import console
-from tests.bench import backtest, figures, identity, limits, ours, paint, peers, rules, screens
+from tests.bench import backtest, figures, identity, limits, ours, paint, peers, replay, rules, screens
 from tests.bench.figures import Figure, median, ratio
 from tests.bench.stage import Stage, stage
 
-PARTS = ("ours", "limits", "plain", "quix", "screens", "rules", "backtest")
+PARTS = ("ours", "replay", "limits", "plain", "quix", "screens", "rules", "backtest")
 PLAIN_ROWS = 200_000
 EACH_ROWS = 5_000
 TIMES_PLAIN, TIMES_QUIX, WORKER_MB = 5.0, 1.8, 300.0
@@ -67,6 +67,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
     quix: list[peers.Run] = []
     glass: list[screens.Run] = []
     decided: list[rules.Run] = []
+    replayed: list[replay.Run] = []
     there.peer_tables("limit")
     blocks = limits.ready(there) if "limits" in chosen else []
     python = peers.quix_python() if "quix" in chosen else None
@@ -75,6 +76,11 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
         if "ours" in chosen:
             mine.append(ours.run(there))
             console.say(f"  our worker {mine[-1].committed.rate:,.0f} events/s, figures {mine[-1].followed_rate:,.0f} events/s")
+        if "replay" in chosen:
+            if "ours" not in chosen:
+                ours.run(there)
+            replayed.append(replay.run(there))
+            console.say(f"  replayed in {replayed[-1].seconds:.1f} s, {replayed[-1].differences} rows differ")
         if "limits" in chosen:
             copied.append(limits.copy_rate(there, blocks))
             consumed.append(limits.consume_rate(there))
@@ -101,7 +107,9 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
     found += (
         _of_peer("plain Faust agent, take(500)", plain) + _of_peer("plain Faust agent, per event", each) + _of_peer("Quix Streams", quix)
     )
-    return found + _ratios(found) + (screens.of(glass) if glass else []) + (rules.of(decided) if decided else [])
+    return found + _ratios(found) + (screens.of(glass) if glass else []) + (rules.of(decided) if decided else []) + (
+        replay.of(replayed, total) if replayed else []
+    )
 
 
 def _of_ours(runs: Sequence[ours.Run]) -> list[Figure]:
