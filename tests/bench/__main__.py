@@ -107,8 +107,12 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
     found += (
         _of_peer("plain Faust agent, take(500)", plain) + _of_peer("plain Faust agent, per event", each) + _of_peer("Quix Streams", quix)
     )
-    return found + _ratios(found) + (screens.of(glass) if glass else []) + (rules.of(decided) if decided else []) + (
-        replay.of(replayed, total) if replayed else []
+    return (
+        found
+        + _ratios(found)
+        + (screens.of(glass) if glass else [])
+        + (rules.of(decided) if decided else [])
+        + (replay.of(replayed, total) if replayed else [])
     )
 
 
