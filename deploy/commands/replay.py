@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from deploy import console
-from deploy.commands.replay_verify import diff, verify
+from deploy.commands.replay_verify import check, diff, verify
 from deploy.console import Json
 from deploy.embedded import parts, processes
 from deploy.replay import starting
@@ -58,6 +58,9 @@ def start(
     scenario: Annotated[
         str | None, typer.Option(help="A ready scenario's name, or a YAML: changes laid over history.", metavar="NAME|FILE")
     ] = None,
+    code_check: Annotated[
+        bool, typer.Option("--code-check", help="First prove that this program derives what live has of that period, as verify does.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Empty the space if it holds a replay that has ended.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
     as_json: Json = False,
@@ -73,6 +76,8 @@ def start(
         scenario=scenario, speed=_speed(at_speed), again=again, who=getpass.getuser(),
     )  # fmt: skip
     found = parts.find(chosen)
+    if code_check:
+        check(chosen, asked.since, asked.until)
     row = starting.prepare(chosen, found, asked)
     console.say(
         f"space {row.space}: {row.total:,} events of {_words(row.since)} to {_words(row.until)}; on the wall: /?space={row.space}".replace(
@@ -97,11 +102,11 @@ def resume(space: Space = None, as_json: Json = False) -> None:
     chosen = _ask(space, False, wanted="play")
     with _control(chosen) as control:
         row = control.row(chosen.space)
-        if row.state in ENDED and row.state != "stopped":
-            raise console.No(f"the replay in {row.space} has ended ({row.state})", "start another one, or the same with --again")
-        if not row.alive:
+        if row.state == "done":
+            raise console.No(f"the replay in {row.space} has been played to its end", "start another one, or the same with --again")
+        if not row.alive or row.state in ENDED:
             launch(chosen)
-            console.say("its player was gone; a new one goes on where it was")
+            console.say("no player was at it; a new one goes on where it was")
     _show(row, as_json)
 
 
@@ -207,6 +212,9 @@ def _span(seconds: float) -> str:
 def _ask(space: str | None, as_json: bool, **asked: Any) -> Settings:
     chosen = _chosen(space)
     with _control(chosen) as control:
+        row = control.row(chosen.space)
+        if row.state in ENDED and asked != {"wanted": "play"}:
+            raise console.No(f"the replay in {row.space} has ended ({row.state})", "start another one, or the same with --again")
         control.ask(chosen.space, **asked)
         if as_json:
             _show(control.row(chosen.space), as_json)

@@ -57,6 +57,17 @@ def verify(
         )
 
 
+def check(chosen: Settings, since: datetime, until: datetime) -> None:
+    """Raises No when this program derives something else of what arrived in a period than live has."""
+    found = _watched(chosen, lambda begun: verifying.verify(chosen, since, until, True, getpass.getuser(), None, begun))
+    if found is not None and found.differences:
+        _tell(found.differences[0])
+        raise console.No(
+            "this program derives something else than live has of that period",
+            "`ioc replay verify` shows what; leave --code-check out to play it all the same",
+        )
+
+
 def diff(
     code: Annotated[Path, typer.Option("--code", help="Another checkout of this program.", metavar="PATH")],
     since: From = "yesterday",

@@ -48,7 +48,7 @@ class Player:
         self._mark_us = int(row.mark.get("at_us", self._period.since_us))
         self._produced = row.produced
         self._steered = asyncio.Event()
-        self._acks: asyncio.Queue[tuple[int, Sent, int]] = asyncio.Queue(64)
+        self._acks: asyncio.Queue[tuple[int, Sent, int, int]] = asyncio.Queue(64)
         self._buffer: deque[Record] = deque()
         self._over = False
         self._errors: deque[float] = deque(maxlen=100_000)
@@ -131,7 +131,8 @@ class Player:
     async def _hand_over(self, due: list[Record]) -> None:
         sent = await self._producing.produce(due)
         self._pace.played(due[-1].at_us, time.monotonic())
-        await self._acks.put((due[-1].at_us, sent, len(due)))
+        events = sum(record.topic in self._period.departments for record in due)
+        await self._acks.put((due[-1].at_us, sent, len(due), events))
 
     async def _ended(self) -> bool:
         """No records are left: whether the clock is at the end, everything is acknowledged and what follows from it decided."""
@@ -168,10 +169,10 @@ class Player:
     async def _acknowledge(self) -> None:
         """Take what Kafka has, in order: only then a mark moves."""
         while True:
-            at_us, sent, records = await self._acks.get()
+            at_us, sent, records, events = await self._acks.get()
             ends = await sent.acknowledged()
             self._following.mark(at_us, ends, records)
-            self._mark_us, self._produced = at_us, self._produced + records
+            self._mark_us, self._produced = at_us, self._produced + events
 
     async def _look(self) -> None:
         """How far figures are; while nothing is due, they are as far as the clock."""

@@ -21,9 +21,9 @@ create table ioc.replay (
   mark jsonb not null default '{}', begun_at timestamptz not null default clock_timestamp(), begun_by text not null,
   ended_at timestamptz, beat_at timestamptz, wrong text, check (until > since)) with (fillfactor = 50);
 
--- The replay's time now, null where a space has no replay.
+-- The replay's time now, null where a space has no replay. A player sets its clock several times a second: that of a dead one stands.
 create function ioc.replayed(space text) returns timestamptz language sql stable as
-  'select least(until, clock + (clock_timestamp() - clock_set_at) * clock_rate) from ioc.replay r where r.space = $1';
+  'select least(until, clock + least(clock_timestamp() - clock_set_at, interval ''10 seconds'') * clock_rate) from ioc.replay r where r.space = $1';
 
 -- Whether this session is the one player of a space, until it ends.
 create function ioc.try_play(space text) returns boolean language sql volatile security definer set search_path = pg_catalog, pg_temp as
