@@ -143,8 +143,10 @@ def _key(difference: dict[str, Any]) -> str:
 
 def _tell(difference: dict[str, Any]) -> None:
     console.say(f"{difference['table']} {_key(difference)}")
-    console.say(f"  live    {difference['live']}")
-    console.say(f"  replay  {difference['replay']}")
+    live, replayed = difference["live"], difference["replay"]
+    for side, held, other in (("live", live, replayed), ("replay", replayed, live)):
+        said = "no such row" if held is None else ", ".join(f"{k} {v}" for k, v in held.items() if other is None or other[k] != v)
+        console.say(f"  {side:<7} {said}")
     for event in difference.get("events", ()):
         console.say(
             f"  event   {event['id']} {event['kind']} of {event['source']}, known at {datetime.fromisoformat(event['known_at']):%Y-%m-%d %H:%M:%S}Z"
