@@ -32,8 +32,10 @@ def verify(
     in_order: Annotated[bool, typer.Option("--in-order", help="Play each record once and in order, not twice and shuffled.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Prove that live is what its arrivals make: play what arrived in a period again, shuffled and doubled, into a scratch space, and compare every
-    rollup row of both times, every history of an invoice, session or transaction, every firing, and days and slots with their minutes.
+    """Prove that live is what its arrivals make.
+
+    What arrived in a period is played again, shuffled and doubled, into a scratch space, and compared: every rollup row of both times, every history of
+    an invoice, session or transaction, every firing, and days and slots with their minutes.
 
     Exit 1 with the first cell that differs and the events behind it. For every night: ioc replay verify --from yesterday --to today
     """
