@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from sinks.history import Period, Record, records
 from sinks.laid import laid
 from sinks.migrations import schema
 from sinks.roles import ingest_dsn, replay_dsn
+from sinks.session import NICE, give_way
 from streams.brokers import kafka_python_options
 from streams.department import NAMES
 from streams.errors import Misconfigured, Retry
@@ -41,6 +43,7 @@ QUOTA_SECONDS = 5.0
 def run(settings: Settings, bootstrap: str) -> None:
     """Play the replay of `settings.space` to its end. Raises Misconfigured when it has none, or another player is at it; what else ends it
     stands in its row."""
+    os.setpriority(os.PRIO_PROCESS, 0, NICE)
     control = Control(replay_dsn(settings))
     worker = Worker(settings)
     try:
@@ -129,6 +132,7 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection[object]]:
     with reaching():
         options = f"-c search_path={schema(LIVE)},public -c default_transaction_read_only=on -c application_name=ioc-replay"
         with psycopg.connect(replay_dsn(settings), autocommit=True, options=options, connect_timeout=5) as connection:
+            give_way(connection)
             yield connection
 
 

@@ -5,10 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sinks.session import NICE
 from streams.settings import Settings
-
-YIELDS = 10
-"""By how much a replay's processes are nicer than live's."""
 
 
 class Worker:
@@ -65,4 +63,4 @@ def environment(settings: Settings, code: Path | None = None) -> dict[str, str]:
 
 
 def _yield() -> None:
-    os.nice(YIELDS)
+    os.setpriority(os.PRIO_PROCESS, 0, NICE)
