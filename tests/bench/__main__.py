@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 
 from deploy import console
-from tests.bench import backtest, figures, identity, limits, ours, paint, peers, replay, rules, screens
+from tests.bench import backtest, beside, figures, identity, limits, ours, paint, peers, replay, rules, screens
 from tests.bench.figures import Figure, median, ratio
 from tests.bench.stage import Stage, stage
 
-PARTS = ("ours", "replay", "limits", "plain", "quix", "screens", "rules", "backtest")
+PARTS = ("ours", "replay", "beside", "limits", "plain", "quix", "screens", "rules", "backtest")
 PLAIN_ROWS = 200_000
 EACH_ROWS = 5_000
 TIMES_PLAIN, TIMES_QUIX, WORKER_MB = 5.0, 1.8, 300.0
@@ -68,6 +68,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
     glass: list[screens.Run] = []
     decided: list[rules.Run] = []
     replayed: list[replay.Run] = []
+    together: list[beside.Run] = []
     there.peer_tables("limit")
     blocks = limits.ready(there) if "limits" in chosen else []
     python = peers.quix_python() if "quix" in chosen else None
@@ -76,11 +77,14 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
         if "ours" in chosen:
             mine.append(ours.run(there))
             console.say(f"  our worker {mine[-1].committed.rate:,.0f} events/s, figures {mine[-1].followed_rate:,.0f} events/s")
+        if {"replay", "beside"} & {*chosen} and "ours" not in chosen:
+            ours.run(there)
         if "replay" in chosen:
-            if "ours" not in chosen:
-                ours.run(there)
             replayed.append(replay.run(there))
             console.say(f"  replayed in {replayed[-1].seconds:.1f} s, {replayed[-1].differences} rows differ")
+        if "beside" in chosen:
+            together.append(beside.run(there))
+            console.say(f"  p99 beside a replay {together[-1].beside_ms:,.0f} ms, alone {together[-1].alone_ms:,.0f} ms")
         if "limits" in chosen:
             copied.append(limits.copy_rate(there, blocks))
             consumed.append(limits.consume_rate(there))
@@ -113,6 +117,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
         + (screens.of(glass) if glass else [])
         + (rules.of(decided) if decided else [])
         + (replay.of(replayed, total) if replayed else [])
+        + (beside.of(together) if together else [])
     )
 
 
