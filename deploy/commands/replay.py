@@ -99,9 +99,10 @@ def resume(space: Space = None, as_json: Json = False) -> None:
         row = control.row(chosen.space)
         if row.state in ENDED and row.state != "stopped":
             raise console.No(f"the replay in {row.space} has ended ({row.state})", "start another one, or the same with --again")
-        if not row.alive:
-            launch(chosen)
-            console.say("its player was gone; a new one goes on where it was")
+        gone = not row.alive or control.lock(row.space)  # one that died a moment ago still looks alive
+    if gone:
+        launch(chosen)
+        console.say("its player was gone; a new one goes on where it was")
     _show(row, as_json)
 
 
