@@ -104,9 +104,10 @@ def resume(space: Space = None, as_json: Json = False) -> None:
         row = control.row(chosen.space)
         if row.state == "done":
             raise console.No(f"the replay in {row.space} has been played to its end", "start another one, or the same with --again")
-        if not row.alive or row.state in ENDED:
-            launch(chosen)
-            console.say("no player was at it; a new one goes on where it was")
+        gone = not row.alive or row.state in ENDED or control.lock(row.space)  # one that died a moment ago still looks alive
+    if gone:
+        launch(chosen)
+        console.say("no player was at it; a new one goes on where it was")
     _show(row, as_json)
 
 

@@ -132,16 +132,17 @@ class Control:
         held = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in said.items()}
         self._do(sql.SQL("update ioc.replay set {} where space = %(space)s").format(changes), held | {"space": space})
 
-    def beat(self, space: str, clock_us: int, clock_rate: float, **said: Any) -> None:
-        """A sign of life, with the clock as it stands now."""
+    def beat(self, space: str, clock_us: int, clock_rate: float, sought: datetime | None = None, **said: Any) -> None:
+        """A sign of life, with the clock as it stands now. sought: the seek that is done; one asked for meanwhile stays asked."""
         changes = sql.SQL("").join(sql.SQL(", {} = {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in said)
         held = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in said.items()}
         self._do(
             sql.SQL(
-                "update ioc.replay set clock = %(clock)s, clock_set_at = clock_timestamp(), clock_rate = %(clock_rate)s, beat_at = clock_timestamp(){} "
+                "update ioc.replay set clock = %(clock)s, clock_set_at = clock_timestamp(), clock_rate = %(clock_rate)s, beat_at = clock_timestamp(), "
+                "seek_to = nullif(seek_to, %(sought)s){} "
                 "where space = %(space)s"
             ).format(changes),
-            held | {"clock": moment(clock_us), "clock_rate": clock_rate, "space": space},
+            held | {"clock": moment(clock_us), "clock_rate": clock_rate, "sought": sought, "space": space},
         )
 
     def lock(self, space: str) -> bool:

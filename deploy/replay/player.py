@@ -48,9 +48,11 @@ class Player:
         self._mark_us = int(row.mark.get("at_us", self._period.since_us))
         self._produced = row.produced
         self._steered = asyncio.Event()
+        self._asking = asyncio.Lock()
         self._acks: asyncio.Queue[tuple[int, Sent, int, int]] = asyncio.Queue(64)
         self._buffer: deque[Record] = deque()
         self._over = False
+        self._on_way = 0
         self._errors: deque[float] = deque(maxlen=100_000)
         self._wanted, self._seek_to = row.wanted, row.seek_to
         self.rate = 0.0
@@ -61,7 +63,6 @@ class Player:
         clock = max(self._mark_us, min(micros(self._row.clock), self._period.until_us))
         self._pace = Pace(self._mark_us, self._row.speed, now, self._wanted == "pause")
         self._pace.seek(clock, self._mark_us, now)
-        self._following.forget(self._mark_us)
         self._reading = Reading(self._source(self._mark_us))
         tasks = [asyncio.create_task(work()) for work in (self._steer, self._acknowledge, self._look, self._beat)]
         playing = asyncio.create_task(self._play())
@@ -129,6 +130,7 @@ class Player:
         return due
 
     async def _hand_over(self, due: list[Record]) -> None:
+        self._on_way += len(due)
         sent = await self._producing.produce(due)
         self._pace.played(due[-1].at_us, time.monotonic())
         events = sum(record.topic in self._period.departments for record in due)
@@ -138,7 +140,7 @@ class Player:
         """No records are left: whether the clock is at the end, everything is acknowledged and what follows from it decided."""
         now = time.monotonic()
         self._pace.played(self._pace.target_us or self._period.until_us, now)
-        if self._pace.clock_us(now) >= self._period.until_us and self._acks.empty() and self._following.ahead == 0:
+        if self._pace.clock_us(now) >= self._period.until_us and not self._on_way and self._following.ahead == 0:
             self._following.mark(self._period.until_us, {}, 0)
             while self._wanted == "play" and self._seek_to is None:
                 if self._following.followed_us >= self._period.until_us and await asyncio.to_thread(self._settled):
@@ -153,7 +155,7 @@ class Player:
         at_us = self._pace.clock_us(time.monotonic())
         if target_us < at_us:
             self._reading.end()
-            while not self._acks.empty():
+            while self._on_way:
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(self._empty)
             self._buffer.clear()
@@ -163,8 +165,10 @@ class Player:
             self._following.forget(at_us)
             self._reading = Reading(self._source(at_us))
         self._pace.seek(target_us, at_us, time.monotonic())
-        self._seek_to = None
-        await asyncio.to_thread(self._say, "catching up" if self._pace.hurries else self._state(), seek_to=None)
+        async with self._asking:
+            await asyncio.to_thread(self._say, "catching up" if self._pace.hurries else self._state(), target)
+            if self._seek_to == target:
+                self._seek_to = None
 
     async def _acknowledge(self) -> None:
         """Take what Kafka has, in order: only then a mark moves."""
@@ -173,12 +177,13 @@ class Player:
             ends = await sent.acknowledged()
             self._following.mark(at_us, ends, records)
             self._mark_us, self._produced = at_us, self._produced + events
+            self._on_way -= records
 
     async def _look(self) -> None:
         """How far figures are; while nothing is due, they are as far as the clock."""
         while True:
             await asyncio.to_thread(self._following.look)
-            if self._acks.empty() and self._pace.rate and self._following.ahead == 0:
+            if not self._on_way and self._pace.rate and self._following.ahead == 0:
                 clock_us = self._pace.clock_us(time.monotonic())
                 if not self._buffer or self._buffer[0].at_us > clock_us:
                     self._following.mark(min(clock_us, self._period.until_us), {}, 0)
@@ -187,12 +192,13 @@ class Player:
 
     async def _steer(self) -> None:
         while True:
-            row = await asyncio.to_thread(self._control.row, self._row.space)
-            if (row.wanted, row.speed, row.seek_to) != (self._wanted, self._pace.speed, self._seek_to):
-                self._wanted, self._seek_to = row.wanted, row.seek_to
-                self._pace.steer(row.wanted == "pause", row.speed, time.monotonic())
-                await asyncio.to_thread(self._say, self._state())
-                self._steered.set()
+            async with self._asking:  # a seek that was just done must not be read as a new one
+                row = await asyncio.to_thread(self._control.row, self._row.space)
+                if (row.wanted, row.speed, row.seek_to) != (self._wanted, self._pace.speed, self._seek_to):
+                    self._wanted, self._seek_to = row.wanted, row.seek_to
+                    self._pace.steer(row.wanted == "pause", row.speed, time.monotonic())
+                    await asyncio.to_thread(self._say, self._state())
+                    self._steered.set()
             await asyncio.sleep(STEER_SECONDS)
 
     async def _beat(self) -> None:
@@ -210,12 +216,12 @@ class Player:
             return "paused"
         return "catching up" if self._pace.target_us is not None else "playing"
 
-    def _say(self, state: str, **more: None) -> None:
+    def _say(self, state: str, sought: datetime | None = None) -> None:
         mark = {"at_us": self._mark_us, "pacing_ms": self.pacing_ms}
         clock_us = min(self._pace.clock_us(time.monotonic()), self._period.until_us)
         self._control.beat(
             self._row.space, clock_us, 0.0 if state in ("done", "stopped") else self._pace.rate, state=state,
-            followed=moment(self._following.followed_us), produced=self._produced, rate=self.rate, mark=mark, **more,
+            followed=moment(self._following.followed_us), produced=self._produced, rate=self.rate, mark=mark, sought=sought,
         )  # fmt: skip
 
     async def _idle(self, seconds: float) -> None:

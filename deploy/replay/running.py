@@ -29,6 +29,7 @@ from sinks.session import NICE, give_way
 from streams.brokers import kafka_python_options
 from streams.department import NAMES
 from streams.errors import Misconfigured, Retry
+from streams.event import micros
 from streams.scenarios import laying, scenario
 from streams.settings import Settings
 from streams.store import Partition
@@ -73,7 +74,13 @@ async def _until_it_ends(settings: Settings, bootstrap: str, control: Control, w
 async def _once(settings: Settings, bootstrap: str, control: Control, worker: Worker) -> None:
     row = control.row(settings.space)
     producing = Producing(settings, bootstrap)
-    following = Following(replay_dsn(settings), settings.space, row.period.since_us)
+    # What a player that died had played may not be in the figures yet.
+    following = Following(replay_dsn(settings), settings.space, micros(row.followed))
+    following.mark(
+        int(row.mark.get("at_us", row.period.since_us)),
+        {(at.name, at.number): end for at, end in _ends(settings, bootstrap).items()},
+        0,
+    )
     player = Player(
         row, control, producing, following,
         source=lambda from_us: of_live(settings, replace(row.period, since_us=from_us), row.scenario),
@@ -138,17 +145,22 @@ def reading(settings: Settings) -> Iterator[psycopg.Connection[object]]:
 
 def empty(settings: Settings, bootstrap: str) -> None:
     """Take out of the space whatever was played into it; its topics are read on from where they end."""
+    ends = _ends(settings, bootstrap)
+    with reaching(), psycopg.connect(ingest_dsn(settings), autocommit=True, connect_timeout=5) as connection:
+        spaces.empty(connection, settings.space, ends)
+
+
+def _ends(settings: Settings, bootstrap: str) -> dict[Partition, int]:
+    """Where the topics of the space end. Raises Retry while Kafka is away."""
     names = {topic(name, settings.space): name for name in (*NAMES, "rejects", "asked")}
     options = kafka_python_options(settings, bootstrap)
     ids = ids_of([*names], options)
     consumer = KafkaConsumer(**options, enable_auto_commit=False)
     try:
         places = [TopicPartition(name, number) for name in names for number in consumer.partitions_for_topic(name) or ()]
-        ends = {Partition(names[at.topic], ids[at.topic], at.partition): end for at, end in consumer.end_offsets(places).items()}
+        return {Partition(names[at.topic], ids[at.topic], at.partition): end for at, end in consumer.end_offsets(places).items()}
     finally:
         consumer.close(autocommit=False)
-    with reaching(), psycopg.connect(ingest_dsn(settings), autocommit=True, connect_timeout=5) as connection:
-        spaces.empty(connection, settings.space, ends)
 
 
 def settled(settings: Settings, until: datetime) -> bool:

@@ -28,10 +28,10 @@ NOW = 1_795_000_000_000_000
 
 
 class Space:
-    """A space of its own with everything a worker has."""
+    """A space of its own with everything a worker has, or the one of that name."""
 
-    def __init__(self, settings: Settings, parts: Parts) -> None:
-        self.settings = settings.model_copy(update={"space": f"t{uuid.uuid4().hex[:12]}"})
+    def __init__(self, settings: Settings, parts: Parts, name: str | None = None) -> None:
+        self.settings = settings.model_copy(update={"space": name or f"t{uuid.uuid4().hex[:12]}"})
         self.name = self.settings.space
         self.dsn = parts.dsn
         migrate(parts.dsn, self.settings)

@@ -1,0 +1,267 @@
+"""Replays of a live of this module's own, by the commands and processes that people start: paced, steered, killed, verified, by other code."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from deploy.embedded import parts as embedded
+from deploy.embedded.parts import Parts
+from streams.department import NAMES
+from streams.event import moment
+from streams.settings import Settings
+from tests.bench.events import DAY_START_US, Truth, events, sellers
+from tests.eventually import eventually
+from tests.services.space import Space
+
+HERE = Path(__file__).resolve().parents[2]
+EVENTS = 3000
+BATCH = 250
+START = moment(DAY_START_US)
+PERIOD = ("--from", START.isoformat(), "--to", (START + timedelta(days=2)).isoformat())
+
+
+class House:
+    """A live with a day in it, and `ioc` at work on it."""
+
+    def __init__(self, settings: Settings, parts: Parts) -> None:
+        self.settings, self.parts = settings, parts
+        self.live = Space(settings, parts, "live")
+        self.live.register(sellers(), DAY_START_US - 3600 * 10**6)
+        told = events(EVENTS, Truth())
+        while some := [*islice(told, BATCH)]:
+            for name in NAMES:
+                if of_it := [event for department, event in some if department == name]:
+                    self.live.take(name, *of_it)
+        for name in NAMES:
+            self.live.follow(name)
+        self.live.store.close()
+        self.made = {name: self.live.derived(name) for name in NAMES}
+        assert all(rows for derived in self.made.values() for rows in derived.values())
+
+    def ioc(self, *words: str, space: str = "live", code: int = 0) -> dict[str, Any]:
+        """What a command answers to scripts."""
+        command = [sys.executable, "-m", "deploy", *words, "--json"]
+        done = subprocess.run(command, cwd=HERE, env=self.environment(space), capture_output=True, text=True, timeout=240, check=False)
+        assert done.returncode == code, (words, done.stdout[-2000:], done.stderr[-2000:])
+        told: dict[str, Any] = json.loads(done.stdout) if done.stdout.strip() else {"said": done.stderr}
+        return told
+
+    def environment(self, space: str) -> dict[str, str]:
+        return os.environ | {"IOC_STATE_DIR": str(self.settings.state_dir), "IOC_SPACE": space}
+
+    def status(self, space: str) -> dict[str, Any]:
+        return self.ask("select *, state in ('done', 'stopped', 'failed') as ended from ioc.replay where space = %s", space)[0]
+
+    def ask(self, query: str | sql.Composed, *values: object) -> list[dict[str, Any]]:
+        with psycopg.connect(self.parts.dsn, autocommit=True, row_factory=psycopg.rows.dict_row) as connection:
+            return connection.execute(query, values).fetchall()  # type: ignore[arg-type,no-any-return,unused-ignore]  # of this file
+
+    def becomes(self, space: str, state: str, within_seconds: float = 120) -> dict[str, Any]:
+        def so() -> dict[str, Any] | None:
+            row = self.status(space)
+            assert state == "failed" or row["state"] != "failed", row["wrong"]
+            return row if row["state"] == state else None
+
+        found = eventually(so, within_seconds)
+        assert found
+        return found
+
+    def processes(self, space: str, *words: str) -> list[int]:
+        """Those at work for a space here, found by how they were started."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                said = (process / "cmdline").read_bytes().split(b"\0")
+                held = (process / "environ").read_bytes().split(b"\0")
+                if {w.encode() for w in words} <= {*said} and {
+                    f"IOC_SPACE={space}".encode(),
+                    f"IOC_STATE_DIR={self.settings.state_dir.resolve()}".encode(),
+                } <= {*held}:
+                    found.append(int(process.name))
+        return found
+
+    def signal(self, number: signal.Signals, space: str, *words: str) -> None:
+        pids = eventually(lambda: self.processes(space, *words), 30)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def end(self, space: str) -> None:
+        for words in (("replay", "play"), ("work", "--until-alone")):
+            for pid in self.processes(space, *words):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def same_as_live(self, space: str) -> None:
+        drill = Space(self.settings, self.parts, space)
+        for name in NAMES:
+            assert drill.derived(name) == self.made[name], name
+        drill.store.close()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    settings = Settings(state_dir=tmp_path_factory.mktemp("house"))
+    try:
+        yield House(settings, embedded.ensure(settings))
+    finally:
+        embedded.wipe(settings)
+
+
+@pytest.fixture
+def drill(house: House, request: pytest.FixtureRequest) -> Iterator[str]:
+    name = f"d{abs(hash(request.node.name)) % 10**8}"
+    yield name
+    house.end(name)
+
+
+def test_a_replay_as_fast_as_it_goes_makes_what_live_made(house: House, drill: str) -> None:
+    told = house.ioc("replay", "start", *PERIOD, "--speed", "max", space=drill)
+    stored = sum(house.live.rows(f"select count(*) from {name}_event")[0][0] for name in NAMES)
+    assert (told["state"], told["produced"], told["total"], told["share"]) == ("done", stored, stored, 1.0)
+    house.same_as_live(drill)
+
+
+def test_a_replay_of_arrivals_counts_what_came_again_too(house: House, drill: str) -> None:
+    told = house.ioc("replay", "start", *PERIOD, "--speed", "max", "--by", "known-at", space=drill)
+    assert (told["state"], told["produced"]) == ("done", EVENTS)
+    house.same_as_live(drill)
+
+
+def test_a_replay_is_steered_while_it_plays(house: House, drill: str) -> None:
+    house.ioc("replay", "start", *PERIOD, "--speed", "60", "--detach", space=drill)
+    house.becomes(drill, "playing")
+    eventually(lambda: house.status(drill)["mark"].get("pacing_ms"), 60)
+    assert house.status(drill)["clock_rate"] == 60
+
+    assert min(_seconds_to_stand(house, drill) for _ in range(3)) <= 1
+    paused = house.status(drill)
+    assert (paused["state"], paused["clock_rate"]) == ("paused", 0)
+    before = house.status(drill)["clock"]
+    eventually(lambda: house.status(drill)["beat_at"] > paused["beat_at"] + timedelta(seconds=0.5))
+    assert house.status(drill)["clock"] == before
+
+    house.ioc("replay", "speed", "30", drill)
+    house.ioc("replay", "resume", drill)
+    eventually(lambda: house.status(drill)["clock_rate"] == 30, 20)
+
+    target = START + timedelta(hours=12)
+    house.ioc("replay", "seek", target.isoformat(), drill)
+    eventually(lambda: house.status(drill)["followed"] >= target, 60)
+    there = house.status(drill)
+    assert (there["state"], there["seek_to"], there["clock_rate"]) == ("playing", None, 30)
+    assert target <= there["clock"] < target + timedelta(hours=3)
+    held = events_until(house, drill)
+    assert held["newest"] >= START + timedelta(hours=11)
+
+    back = START + timedelta(hours=3)
+    house.ioc("replay", "seek", back.isoformat(), drill)
+    eventually(lambda: back <= house.status(drill)["followed"] < target and house.status(drill)["state"] == "playing", 60)
+    again = events_until(house, drill)
+    assert 0 < again["n"] < held["n"]
+    assert again["newest"] < target
+    pacing = house.status(drill)["mark"]["pacing_ms"]
+    assert pacing["p50"] <= 50, pacing
+
+    house.ioc("replay", "stop", drill)
+    house.becomes(drill, "stopped", 30)
+
+
+def _seconds_to_stand(house: House, space: str) -> float:
+    """How long a pause takes, by the database's clock; the replay stands then."""
+    house.ask("update ioc.replay set wanted = 'play' where space = %s returning 1", space)
+    eventually(lambda: house.status(space)["clock_rate"] > 0, 30)
+    asked = house.ask("update ioc.replay set wanted = 'pause' where space = %s returning clock_timestamp() as at", space)[0]["at"]
+    stood: datetime = house.becomes(space, "paused", 30)["clock_set_at"]
+    return (stood - asked).total_seconds()
+
+
+def events_until(house: House, space: str) -> dict[str, Any]:
+    """How many events the space holds of a department, and its newest."""
+    return house.ask(sql.SQL("select count(*) as n, max(event_time) as newest from {}").format(sql.Identifier(space, "einvoice_event")))[0]
+
+
+def test_a_replay_whose_processes_are_killed_goes_on_where_it_was(house: House, drill: str) -> None:
+    house.ioc("replay", "start", *PERIOD, "--speed", "1000", "--detach", space=drill)
+    eventually(lambda: house.status(drill)["produced"] > 0, 60)
+    house.signal(signal.SIGKILL, drill, "replay", "play")
+    house.signal(signal.SIGKILL, drill, "work", "--until-alone")
+    assert not house.status(drill)["ended"]
+    first = house.status(drill)["produced"]
+    house.ioc("replay", "resume", drill)
+    eventually(lambda: house.status(drill)["produced"] > first, 60)
+
+    # Everything is in Kafka, and nothing of it in the tables.
+    house.signal(signal.SIGSTOP, drill, "work", "--until-alone")
+    house.ioc("replay", "speed", "max", drill)
+    eventually(lambda: house.status(drill)["produced"] >= house.status(drill)["total"], 60)
+    house.signal(signal.SIGKILL, drill, "replay", "play")
+    house.signal(signal.SIGKILL, drill, "work", "--until-alone")
+    assert not house.status(drill)["ended"]
+    house.ioc("replay", "resume", drill)
+    row = house.becomes(drill, "done")
+    assert row["followed"] >= row["until"]
+    house.same_as_live(drill)
+
+
+def test_a_replay_that_holds_more_than_it_may_fails_and_says_so(house: House, drill: str) -> None:
+    house.ioc("replay", "start", *PERIOD, "--speed", "1000", "--detach", space=drill)
+    house.ask("update ioc.space set most_rows = 10 where name = %s returning 1", drill)
+    row = house.becomes(drill, "failed")
+    assert "more than the 10 it may" in row["wrong"]
+
+
+def test_live_is_what_its_arrivals_make_and_a_changed_cell_is_found(house: House) -> None:
+    whole = house.ioc("replay", "verify", *PERIOD)
+    assert (whole["equal"], whole["whole"], whole["first_difference"]) == (True, True, None)
+    assert whole["cells"] > 1000
+    part = ("--from", (START + timedelta(hours=8)).isoformat(), "--to", (START + timedelta(hours=10)).isoformat())
+    some = house.ioc("replay", "verify", *part)
+    assert (some["equal"], some["whole"]) == (True, False)
+    assert 0 < some["events"] < whole["events"]
+
+    cell = house.ask(
+        "update live.payment_1m set paid_vnd = paid_vnd + 1 where (minute, known, unit, kind) = (select minute, known, unit, kind from live.payment_1m "
+        "where receipts > 0 and known >= %s and known < %s order by known limit 1) returning *",
+        START + timedelta(hours=8),
+        START + timedelta(hours=10),
+    )[0]
+    try:
+        found = house.ioc("replay", "verify", *part, code=1)
+    finally:
+        house.ask("update live.payment_1m set paid_vnd = paid_vnd - 1 where (minute, known, unit, kind) = (%s, %s, %s, %s) returning 1",
+                  *(cell[name] for name in ("minute", "known", "unit", "kind")))  # fmt: skip
+    first = found["first_difference"]
+    assert (found["equal"], first["table"], first["unit"], first["kind"]) == (False, "payment_1m", cell["unit"], cell["kind"])
+    assert datetime.fromisoformat(first["minute"]) == cell["minute"].astimezone(UTC)
+    assert first["live"]["paid_vnd"] == first["replay"]["paid_vnd"] + 1
+    assert first["events"]
+    assert all(event["unit"] == cell["unit"] for event in first["events"])
+
+
+def test_another_checkout_is_held_against_this_one(house: House, tmp_path: Path) -> None:
+    for folder in ("streams", "connectors", "sinks", "grafana", "deploy"):
+        shutil.copytree(HERE / folder, tmp_path / folder, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
+    part = ("--from", (START + timedelta(hours=6)).isoformat(), "--to", (START + timedelta(hours=12)).isoformat())
+    assert house.ioc("diff", "--code", str(tmp_path), *part)["equal"]
+
+    decides = tmp_path / "streams" / "departments" / "payment.py"
+    text = decides.read_text()
+    assert 'int(status == "mismatched")' in text
+    decides.write_text(text.replace('int(status == "mismatched")', '2 * int(status == "mismatched")'))
+    changed = house.ioc("diff", "--code", str(tmp_path), *part, code=1)["changes"]
+    assert {each["table"] for each in changed} == {"payment_1m"}
+    assert all(each["replay"]["mismatched"] == 2 * each["live"]["mismatched"] > 0 for each in changed)
