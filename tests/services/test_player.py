@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from deploy.embedded import kafka
 from deploy.embedded import parts as embedded
 from deploy.embedded.parts import Parts
 from streams.department import NAMES
@@ -215,6 +216,26 @@ def test_a_replay_whose_processes_are_killed_goes_on_where_it_was(house: House, 
     row = house.becomes(drill, "done")
     assert row["followed"] >= row["until"]
     house.same_as_live(drill)
+
+
+def test_a_replay_does_not_end_before_kafka_has_its_last_records(house: House, drill: str) -> None:
+    hour = ("--from", (START + timedelta(hours=8)).isoformat(), "--to", (START + timedelta(hours=9)).isoformat())
+    house.ioc("replay", "start", *hour, "--speed", "60", "--detach", space=drill)
+    eventually(lambda: house.status(drill)["followed"] > START + timedelta(hours=8, minutes=10), 90)
+    broker = kafka.pid_of(house.settings.state_dir.resolve())
+    assert broker
+    os.kill(broker, signal.SIGSTOP)
+    try:
+        house.ask("update ioc.replay set speed = null where space = %s returning 1", drill)
+        eventually(lambda: house.status(drill)["clock_rate"] == 0, 20)
+        begun = house.status(drill)["beat_at"]
+        eventually(lambda: house.status(drill)["ended"] or house.status(drill)["beat_at"] > begun + timedelta(seconds=3), 30)
+        assert not house.status(drill)["ended"]
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    row = house.becomes(drill, "done")
+    held = [house.ask(sql.SQL("select count(*) as n from {}").format(sql.Identifier(drill, f"{name}_event")))[0]["n"] for name in NAMES]
+    assert sum(held) == row["total"] == row["produced"]
 
 
 def test_a_replay_that_holds_more_than_it_may_fails_and_says_so(house: House, drill: str) -> None:
