@@ -135,6 +135,8 @@ def _state_of(left_out: frozenset[str]) -> dict[str, str]:
 
 
 def _new_venv() -> None:
+    if VENV.is_symlink():  # --clear would empty what it leads to
+        raise CannotMake(f"{VENV} is a link to {VENV.readlink()}, which would be emptied; remove the link.")
     say(f"making {VENV} with python {sys.version.split()[0]}")
     try:
         _run([sys.executable, "-m", "venv", "--clear", str(VENV)])

@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
@@ -37,7 +38,7 @@ class Record(NamedTuple):
 @dataclass(frozen=True)
 class Period:
     """What is played: [since, until) by event time or by arrival (microseconds since 1970); of which departments, of which units (None: all).
-    settled: only events that are in the figures already."""
+    settled: only events that are in the figures already. first_us: where the replay began, if this is what is left of it."""
 
     since_us: int
     until_us: int
@@ -45,6 +46,12 @@ class Period:
     departments: tuple[str, ...]
     units: tuple[str, ...] | None = None
     settled: bool = False
+    first_us: int | None = None
+
+    @property
+    def first(self) -> datetime:
+        """What lies before it was never played."""
+        return moment(self.since_us if self.first_us is None else self.first_us)
 
 
 Read = Callable[[Connection, Department, Period], Iterator[Record]]
@@ -221,7 +228,7 @@ def _repeats(connection: Connection, period: Period) -> Iterator[Record]:
             connection.execute(
                 "select q.id, q.department, r.source, r.known_at, q.cause, q.wrong, q.sealed, q.size_bytes from repeat r join quarantine q using (id) "
                 "where r.rejected and r.known_at >= %(since)s and r.known_at < %(until)s and r.department = any(%(names)s) and q.known_at >= %(first)s",
-                bounds | {"names": [*period.departments, "unknown"], "first": moment(period.since_us)},
+                bounds | {"names": [*period.departments, "unknown"], "first": period.first},
             )
         )
         for name in period.departments:
@@ -244,7 +251,7 @@ def _again(connection: Connection, chosen: Department, period: Period, bounds: d
         *[sql.Identifier(repeated), sql.Identifier(period.follows)] * 2,
         sql.Identifier(period.follows),
     )
-    for source, known, *row in connection.execute(query, bounds | {"name": chosen.name, "first": moment(period.since_us)}, binary=True):
+    for source, known, *row in connection.execute(query, bounds | {"name": chosen.name, "first": period.first}, binary=True):
         event = make(row)
         event.source, event.known_at_us = source, micros(known)
         at_us = event.known_at_us if period.follows == "known_at" else event.event_time_us
@@ -260,7 +267,7 @@ def _conflicts(connection: Connection, chosen: Department, period: Period) -> It
     ).format(*map(sql.Identifier, (f"{chosen.name}_identity", f"{chosen.name}_event", period.follows)))
 
     def read(since_us: int, until_us: int) -> list[Record]:
-        values = _bounds(since_us, until_us) | {"name": chosen.name, "first": moment(period.since_us)}
+        values = _bounds(since_us, until_us) | {"name": chosen.name, "first": period.first}
         found = []
         for (text,) in connection.execute(query, values):
             event = decode(text)

@@ -73,6 +73,7 @@ async def _until_it_ends(settings: Settings, bootstrap: str, control: Control, w
 
 async def _once(settings: Settings, bootstrap: str, control: Control, worker: Worker) -> None:
     row = control.row(settings.space)
+    control.say(settings.space, ended_at=None, wrong=None)
     producing = Producing(settings, bootstrap)
     # What a player that died had played may not be in the figures yet.
     following = Following(replay_dsn(settings), settings.space, micros(row.followed))
@@ -83,7 +84,7 @@ async def _once(settings: Settings, bootstrap: str, control: Control, worker: Wo
     )
     player = Player(
         row, control, producing, following,
-        source=lambda from_us: of_live(settings, replace(row.period, since_us=from_us), row.scenario),
+        source=lambda from_us: of_live(settings, replace(row.period, since_us=from_us, first_us=row.period.since_us), row.scenario),
         empty=lambda: empty(settings, bootstrap),
         settled=lambda: settled(settings, row.until),
         every=_Watch(settings, worker),
