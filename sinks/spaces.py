@@ -130,8 +130,11 @@ def listed(connection: Connection) -> list[Listed]:
 
 
 def held(connection: Connection, name: str) -> tuple[int, int]:
-    """(events, bytes on disk) of a space."""
+    """(events, bytes on disk) of a space; nothing where it is just being made or dropped."""
     space = schema(name)
+    there = connection.execute("select to_regclass(%s)", [f"{space}.batch"]).fetchone()
+    if there is None or there[0] is None:
+        return 0, 0
     rows = connection.execute(sql.SQL("select coalesce(sum(events), 0)::bigint from {}").format(sql.Identifier(space, "batch"))).fetchone()
     size = connection.execute(_BYTES, {"schema": space}).fetchone()
     assert rows is not None  # noqa: S101  # an aggregate has one row

@@ -23,7 +23,7 @@ from sinks.lives import Figures
 from sinks.migrations import migrate, schema
 from sinks.timescale import Timescale
 from streams import pseudonym
-from streams.brokers import kafka_python_options
+from streams.brokers import admin_options
 from streams.errors import Misconfigured
 from streams.event import encode
 from streams.settings import Settings
@@ -283,7 +283,9 @@ def test_ioc_spaces_lists_keeps_and_drops(live: Settings, parts: Parts, monkeypa
     own = whole.make(live, name, "Diễn tập")
     mine = {f"ioc.{name}.{each}" for each in ("einvoice", "telehealth", "payment", "rejects", "asked", "touched", "cursors")}
     assert topics(own, parts) == mine
-    (row,) = [row for row in json.loads(ioc("list", "--json").stdout)["spaces"] if row["name"] == name]
+    listed = ioc("list", "--json")
+    assert listed.exit_code == 0, listed.exception
+    (row,) = [row for row in json.loads(listed.stdout)["spaces"] if row["name"] == name]
     assert (row["rows"], row["kept"], row["replay"], row["label"]) == (0, False, None, "Diễn tập")
     assert row["bytes"] > 0
     assert json.loads(ioc("keep", name, "--json").stdout) == {"name": name, "kept": True}
@@ -303,7 +305,7 @@ def test_ioc_spaces_lists_keeps_and_drops(live: Settings, parts: Parts, monkeypa
 
 
 def topics(own: Settings, parts: Parts) -> set[str]:
-    admin = KafkaAdminClient(**kafka_python_options(own, parts.bootstrap))
+    admin = KafkaAdminClient(**admin_options(own, parts.bootstrap))
     try:
         return {name for name in admin.list_topics() if name.startswith(f"ioc.{own.space}.")}
     finally:
