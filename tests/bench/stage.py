@@ -19,7 +19,7 @@ from deploy.embedded import parts
 from deploy.embedded.topics import create_topics
 from sinks.derive import columns
 from sinks.lives import Figures
-from sinks.migrations import board, migrate, schema
+from sinks.migrations import board, board_at, migrate, schema
 from sinks.roles import ingest_dsn
 from streams.brokers import aiokafka_options
 from streams.department import department, departments
@@ -106,7 +106,7 @@ def _forget(dsn: str, settings: Settings) -> None:
     """A kept folder may hold the tables of an older program; nothing in them is needed."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("drop schema if exists bench cascade")
-        for name in (board(settings.space), schema(settings.space)):
+        for name in (board_at(settings.space), board(settings.space), schema(settings.space)):
             connection.execute(sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(name)))
         if connection.execute("select to_regclass('ioc.migration')").fetchone() != (None,):
             connection.execute("delete from ioc.migration where space = %s", [settings.space])
