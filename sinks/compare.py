@@ -89,7 +89,15 @@ def _brought(name: str) -> sql.Identifier:
 
 def rows(snapshot: Connection, table: Table, period: Period) -> Iterator[Difference]:
     """The rows of a table, brought before, that differ; in their order."""
-    columns = (*table.keys, *table.values)
+    columns, bounds = (*table.keys, *table.values), {"since": moment(period.since_us), "until": moment(period.until_us)}
+    live = _side(sql.Identifier(schema(LIVE), table.name), table, columns)
+    return _differing(snapshot, table, live, _side(_brought(table.name), table, columns), bounds)
+
+
+def _differing(
+    snapshot: Connection, table: Table, live: sql.Composed, replay: sql.Composed, bounds: Mapping[str, Any]
+) -> Iterator[Difference]:
+    """The rows in which two selections of a table's columns, each with `there`, differ; in their order."""
     values = sql.SQL(", ").join(
         sql.SQL("l.{0} as {1}, r.{0} as {2}").format(*map(sql.Identifier, (v, f"live {v}", f"replay {v}"))) for v in table.values
     )
@@ -97,11 +105,9 @@ def rows(snapshot: Connection, table: Table, period: Period) -> Iterator[Differe
         "select {keys}, l.there as live, r.there as replay, {values} from ({live}) l full join ({replay}) r using ({keys}) "
         "where row({left}) is distinct from row({right}) order by {keys} limit {most}"
     ).format(
-        keys=_names(table.keys), values=values, most=sql.Literal(MOST_SHOWN),
-        live=_side(sql.Identifier(schema(LIVE), table.name), table, columns), replay=_side(_brought(table.name), table, columns),
+        keys=_names(table.keys), values=values, most=sql.Literal(MOST_SHOWN), live=live, replay=replay,
         left=_names(("there", *table.values), "l"), right=_names(("there", *table.values), "r"),
     )  # fmt: skip
-    bounds = {"since": moment(period.since_us), "until": moment(period.until_us)}
     with snapshot.cursor(row_factory=dict_row) as cursor:
         for row in cursor.execute(query, bounds):
             sides = [{v: row[f"{side} {v}"] for v in table.values} if row[side] else None for side in ("live", "replay")]
@@ -131,28 +137,18 @@ def _names(columns: Sequence[str], side: str | None = None) -> sql.Composed:
 
 def sums(connection: Connection, chosen: Department) -> Iterator[Difference]:
     """The days and slots of live that are not the sum of its minutes."""
-    for table, key, of_minute in (
+    for name, keys, of_minute in (
         (f"{chosen.name}_1d", ("day", "unit", "kind"), sql.SQL("(minute at time zone 'Asia/Ho_Chi_Minh')::date")),
         (f"{chosen.name}_10m", ("slot", "unit"), sql.SQL("date_bin('10 minutes', minute, timestamptz '2020-01-01Z')")),
     ):
-        measures = chosen.measures
-        query = sql.SQL(
-            "select {keys}, a.there as live, b.there as replay, {values} from (select {columns}, true as there from {whole} where {some}) a full join ("
-            "select {of_minute} as {first}, {rest}, {sums}, true as there from {minutes} group by 1, {rest} having {any}) b using ({keys}) "
-            "where row({left}) is distinct from row({right}) order by {keys} limit {most}"
-        ).format(
-            keys=_names(key), columns=_names((*key, *measures)), whole=sql.Identifier(schema(LIVE), table), of_minute=of_minute,
-            first=sql.Identifier(key[0]), rest=_names(key[1:]), minutes=sql.Identifier(schema(LIVE), f"{chosen.name}_1m"), most=sql.Literal(MOST_SHOWN),
-            some=sql.SQL(" or ").join(sql.SQL("{} <> 0").format(sql.Identifier(m)) for m in measures),
-            any=sql.SQL(" or ").join(sql.SQL("sum({}) <> 0").format(sql.Identifier(m)) for m in measures),
-            sums=sql.SQL(", ").join(sql.SQL("sum({0})::bigint as {0}").format(sql.Identifier(m)) for m in measures),
-            values=sql.SQL(", ").join(sql.SQL("a.{0} as {1}, b.{0} as {2}").format(*map(sql.Identifier, (m, f"live {m}", f"replay {m}"))) for m in measures),
-            left=_names(("there", *measures), "a"), right=_names(("there", *measures), "b"),
+        table = Table(name, keys, chosen.measures, zeros=False)
+        summed = sql.SQL("select {of_minute} as {first}, {rest}, {sums}, true as there from {minutes} group by 1, {rest} having {some}").format(
+            of_minute=of_minute, first=sql.Identifier(keys[0]), rest=_names(keys[1:]), minutes=sql.Identifier(schema(LIVE), f"{chosen.name}_1m"),
+            sums=sql.SQL(", ").join(sql.SQL("sum({0})::bigint as {0}").format(sql.Identifier(m)) for m in chosen.measures),
+            some=sql.SQL(" or ").join(sql.SQL("sum({}) <> 0").format(sql.Identifier(m)) for m in chosen.measures),
         )  # fmt: skip
-        with connection.cursor(row_factory=dict_row) as cursor:
-            for row in cursor.execute(query):
-                sides = [{m: row[f"{side} {m}"] for m in measures} if row[side] else None for side in ("live", "replay")]
-                yield Difference(table, {k: row[k] for k in key}, *sides)
+        whole = _side(sql.Identifier(schema(LIVE), name), table, (*keys, *chosen.measures))
+        yield from _differing(connection, table, whole, summed, {})
 
 
 def lives(snapshot: Connection, chosen: Department, table: str, period: Period, whole: bool) -> Iterator[Difference]:

@@ -1,7 +1,6 @@
 """What a space received, record by record, in time order: what a replay plays. Slices of time are read, so memory is flat in the length of the period."""
 
 import heapq
-import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +12,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
-from sinks import copy
-from sinks.derive import Column, columns
+from sinks.derive import READ, Column, columns, maker
 from sinks.session import Connection
 from streams.department import Department, department
 from streams.event import Asked, Rejected, encode, micros, moment
@@ -136,7 +134,7 @@ def events(connection: Connection, chosen: Department, period: Period) -> Iterat
     held, make = reading(chosen.event)
     condition, values = _where(chosen, period)
     query = sql.SQL("select {} from {} where {} order by {}, id").format(
-        sql.SQL(", ").join(sql.SQL(_READ.get(c.kind, "{}")).format(sql.Identifier(c.name)) for c in held),
+        sql.SQL(", ").join(sql.SQL(READ.get(c.kind, "{}")).format(sql.Identifier(c.name)) for c in held),
         sql.Identifier(f"{chosen.name}_event"),
         condition,
         sql.Identifier(period.follows),
@@ -245,7 +243,7 @@ def _again(connection: Connection, chosen: Department, period: Period, bounds: d
         "select r.source, r.known_at, {} from repeat r join {} i on i.id = r.id join {} e on e.id = r.id and e.event_time = i.event_time "
         "where not r.rejected and r.department = %(name)s and {}.{} >= %(since)s and {}.{} < %(until)s and e.{} >= %(first)s"
     ).format(
-        sql.SQL(", ").join(sql.SQL(_READ.get(c.kind, "{}")).format(sql.Identifier("e", c.name)) for c in held),
+        sql.SQL(", ").join(sql.SQL(READ.get(c.kind, "{}")).format(sql.Identifier("e", c.name)) for c in held),
         sql.Identifier(f"{chosen.name}_identity"),
         sql.Identifier(f"{chosen.name}_event"),
         *[sql.Identifier(repeated), sql.Identifier(period.follows)] * 2,
@@ -277,35 +275,20 @@ def _conflicts(connection: Connection, chosen: Department, period: Period) -> It
     return _slices(period, read)
 
 
-_READ = {"uuid": "uuid_send({})", "hash": "int8send({})", "timestamptz": "timestamptz_send({})", "json": "textsend({})"}
-"""How a column is read, so that it arrives as bytes that are quickly made what the event has."""
-
-
 @cache
 def reading(event: type[Any]) -> tuple[list[Column], Callable[[Any], Any]]:
-    """The columns of a contract, and what makes the event of a row of them, read as `_READ` says; nested facts stay JSON."""
+    """The columns of a contract, and what makes the event of a row of them, read as `READ` says; nested facts stay JSON."""
     held = [*columns(event)]
     fields: list[Any] = []
-    names: dict[str, Any] = {"whole": struct.Struct("!q").unpack, "epoch": copy.PG_EPOCH_US, "raw": msgspec.Raw, "unset": msgspec.UNSET}
+    names: dict[str, Any] = {"raw": msgspec.Raw, "unset": msgspec.UNSET}
     for number, (column, info) in enumerate(zip(held, msgspec.structs.fields(event), strict=True)):
         if column.kind == "json":  # one that says nothing is left out, as the contract itself does
             names[f"nothing{number}"] = None if info.required else msgspec.json.encode(info.default)
             fields.append((info.name, msgspec.Raw | msgspec.UnsetType, msgspec.UNSET))
         else:
             fields.append((info.name, info.type) if info.required else (info.name, info.type, info.default))
-    names["make"] = msgspec.defstruct(event.__name__ + "Record", fields, kw_only=True, omit_defaults=True, gc=False)
-    given = []
-    for number, column in enumerate(held):
-        value = f"r[{number}]"
-        if column.kind in ("uuid", "hash"):
-            value += ".hex()"
-        elif column.kind == "timestamptz":
-            value = f"whole({value})[0] + epoch"
-        elif column.kind == "json":
-            value = f"(unset if {value} == nothing{number} else raw({value}))"
-        given.append(f"{column.field}=" + (f"None if r[{number}] is None else {value}" if column.null else value))
-    # Compiled once for each contract, as the encoders are: reading field by field would cost three times as much.
-    return held, eval(f"lambda r: make({', '.join(given)})", names)  # noqa: S307  # field names of our own contracts
+    made = msgspec.defstruct(event.__name__ + "Record", fields, kw_only=True, omit_defaults=True, gc=False)
+    return held, maker(held, made, lambda number, value: f"(unset if {value} == nothing{number} else raw({value}))", names)
 
 
 def partition(key: bytes, partitions: int) -> int:

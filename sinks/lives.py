@@ -12,20 +12,13 @@ import msgspec
 from psycopg import sql
 
 from sinks import copy, rows_of
-from sinks.derive import Column, add_slots, columns
+from sinks.derive import READ, Column, add_slots, columns, maker
 from sinks.session import Connection, Session, owe
 from streams.department import Department, department
 from streams.event import Touched, micros, moment, vietnam_day
 from streams.lives import Changes, History, Registry, advance
 
 _MOST_EVENTS = 10_000
-_READ = {
-    "uuid": "uuid_send({})",
-    "hash": "int8send({})",
-    "timestamptz": "timestamptz_send({})",
-    "json": "textsend({})",
-}
-"""How a column is read, so that it arrives as bytes that are quickly made what the event has."""
 _UNREAD: dict[str, Any] = {"body": "", "source": "", "contract": 1, "unknown": ()}
 """What no life looks at: how the event was delivered, and the words in it that are on no list."""
 _FOLLOWED = """
@@ -141,7 +134,7 @@ class Figures(Session):
 
     def _events(self, connection: Connection, chosen: Department, owed: Sequence[tuple[int, Any, Any]]) -> list[Any]:
         held, make = _reading(chosen.event)
-        expressions = [sql.SQL(_READ.get(c.kind, "{}")).format(sql.Identifier(c.name)) for c in held]
+        expressions = [sql.SQL(READ.get(c.kind, "{}")).format(sql.Identifier(c.name)) for c in held]
         query = sql.SQL("select {} from {} where batch = any(%s) and event_time between %s and %s").format(
             sql.SQL(", ").join(expressions), sql.Identifier(f"{chosen.name}_event")
         )
@@ -256,25 +249,11 @@ def lock(space: str, name: str) -> int:
 
 @cache
 def _reading(event: type[Any]) -> tuple[list[Column], Callable[[Any], Any]]:
-    """The columns that lives need, and what makes the event of a row of them, read as `_READ` says."""
+    """The columns that lives need, and what makes the event of a row of them, read as `READ` says."""
     held = [c for c in columns(event) if c.field not in _UNREAD]
     hints = {f.name: f.type for f in msgspec.structs.fields(event)}
-    names: dict[str, Any] = {
-        "make": event,
-        "whole": int.from_bytes,
-        "epoch": copy.PG_EPOCH_US,
-        **{f"unread_{name}": value for name, value in _UNREAD.items()},
-    }
-    given = [f"{name}=unread_{name}" for name in _UNREAD if name in hints]
+    names: dict[str, Any] = dict(_UNREAD)
     for number, column in enumerate(held):
-        value = f"r[{number}]"
-        if column.kind in ("uuid", "hash"):
-            value += ".hex()"
-        elif column.kind == "timestamptz":
-            value = f"whole({value}, 'big', signed=True) + epoch"
-        elif column.kind == "json":
+        if column.kind == "json":
             names[f"decode{number}"] = msgspec.json.Decoder(hints[column.field]).decode
-            value = f"decode{number}({value})"
-        given.append(f"{column.field}=" + (f"None if r[{number}] is None else {value}" if column.null else value))
-    # Compiled once for each contract, as the encoders are: reading field by field would cost three times as much.
-    return held, eval(f"lambda r: make({', '.join(given)})", names)  # noqa: S307  # field names of our own contracts
+    return held, maker(held, event, lambda number, value: f"decode{number}({value})", names)

@@ -20,7 +20,7 @@ Connection = psycopg.Connection[Any]
 
 FRESH_SECONDS = 10
 """A replay whose player gave no sign of life for longer is dead."""
-_ENDED = ("done", "stopped", "failed")
+ENDED = ("done", "stopped", "failed")
 _REGISTRY = ("unit", "seller", "seller_was", "plan")
 _LASTING = (*_REGISTRY, "rule", "rule_change", "incident", "silence", "stream_offset")
 """What a space keeps when its replay goes back."""
@@ -126,7 +126,7 @@ def why_not(connection: Connection, name: str) -> str | None:
 def listed(connection: Connection) -> list[Listed]:
     """Every space but live, the oldest first."""
     with connection.cursor(row_factory=class_row(Listed)) as cursor:
-        return cursor.execute(_LISTED, {"ended": [*_ENDED], "fresh": FRESH_SECONDS}).fetchall()
+        return cursor.execute(_LISTED, {"ended": [*ENDED], "fresh": FRESH_SECONDS}).fetchall()
 
 
 def held(connection: Connection, name: str) -> tuple[int, int]:

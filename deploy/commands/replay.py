@@ -16,10 +16,11 @@ from deploy.commands.replay_verify import check, diff, verify
 from deploy.console import Json
 from deploy.embedded import parts, processes
 from deploy.replay import starting
-from deploy.replay.control import ENDED, Control, Row
+from deploy.replay.control import Control, Row
 from deploy.replay.running import run
 from deploy.replay.worker import environment, folder
 from sinks.roles import replay_dsn
+from sinks.spaces import ENDED
 from streams import settings
 from streams.errors import Misconfigured
 from streams.event import VIETNAM

@@ -12,12 +12,9 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from sinks.history import Period
+from sinks.spaces import FRESH_SECONDS
 from streams.errors import Misconfigured, Retry
 from streams.event import micros, moment
-
-ENDED = ("done", "stopped", "failed")
-PLAYS_WITHIN_SECONDS = 10
-"""A player says so several times a second; one silent for so long is dead."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ _ROW = sql.SQL(
     "select space, since, until, follows, departments, units, scenario, wanted, speed, seek_to, state, coalesce(ioc.replayed(space), clock) as clock, clock_rate, "
     "followed, total, produced, rate, mark, begun_at, begun_by, ended_at, wrong, coalesce(beat_at, begun_at) > clock_timestamp() - make_interval(secs => {}) as alive "
     "from ioc.replay"
-).format(sql.Literal(PLAYS_WITHIN_SECONDS))
+).format(sql.Literal(FRESH_SECONDS))
 
 
 class Control:

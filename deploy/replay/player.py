@@ -53,7 +53,7 @@ class Player:
         self._buffer: deque[Record] = deque()
         self._over = False
         self._on_way = 0
-        self._errors: deque[float] = deque(maxlen=100_000)
+        self._errors: deque[float] = deque(maxlen=10_000)  # sorted with every beat
         self._wanted, self._seek_to = row.wanted, row.seek_to
         self.rate = 0.0
 

@@ -12,7 +12,7 @@ from deploy import console
 from deploy import spaces as whole
 from deploy.embedded import parts
 from deploy.embedded.parts import Parts
-from deploy.replay.control import ENDED, Control, Row
+from deploy.replay.control import Control, Row
 from deploy.replay.running import reading
 from sinks import history, rulebook
 from sinks.archive import reading as archived
@@ -20,6 +20,7 @@ from sinks.history import Period
 from sinks.migrations import schema
 from sinks.roles import replay_dsn
 from sinks.rulebook import Written
+from sinks.spaces import ENDED
 from streams.department import NAMES, department
 from streams.errors import Misconfigured
 from streams.event import micros, moment
