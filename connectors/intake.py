@@ -2,16 +2,18 @@
 
 import secrets
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import NamedTuple
 
 import structlog
+from msgspec import structs
 
 from connectors import formats
 from connectors.connector import Refused
 from streams.department import Department, department
 from streams.errors import Reject
 from streams.event import Event, Rejected, encode
-from streams.pseudonym import Keys, Pseudonyms
+from streams.pseudonym import Keys, Pseudonyms, also_known_as
 from streams.settings import Source
 from streams.topics import LIVE, topic
 
@@ -33,7 +35,7 @@ class Message(NamedTuple):
 @dataclass(frozen=True)
 class Intake:
     """The door of one source. trusted: its records need no signature of their own, because the list they stand in has one or an
-    operator handed them over."""
+    operator handed them over. newer: makes the names that are to follow, while one key takes over from another: records tell both."""
 
     source: Source
     department: Department
@@ -43,6 +45,7 @@ class Intake:
     space: str = LIVE
     secret: bytes | None = field(default=None, repr=False)
     trusted: bool = False
+    newer: Pseudonyms | None = field(default=None, repr=False)
     _failures: set[str] = field(default_factory=set, repr=False)
 
     def split(self, raw: bytes) -> list[bytes]:
@@ -69,7 +72,9 @@ class Intake:
     def take(self, record: bytes, arrival: formats.Arrival) -> list[Message]:
         """The messages of one record: its events, or one reject. Never raises, whatever the bytes."""
         try:
-            return [self._event(event) for event in self.format.parse(record, arrival)]
+            events = self.format.parse(record, arrival)
+            newer = self.format.parse(record, replace(arrival, pseudonyms=self.newer)) if self.newer else ()
+            return [self._event(event, other) for event, other in zip_longest(events, newer)]
         except Reject as reject:
             return [self.refuse(Refused(record, reject.cause, reject.wrong), arrival.known_at_us)]
         except Exception as error:
@@ -102,10 +107,11 @@ class Intake:
             sealed=self.keys.seal(refused.raw[:SEALED_LIMIT_BYTES]),
             size_bytes=len(refused.raw),
         )
-        return Message(topic("rejects", self.space), self.source.name.encode(), encode(rejected), refused.cause)
+        other = structs.replace(rejected, id=self.newer.raw(self.source.name, refused.raw)) if self.newer else None
+        return Message(topic("rejects", self.space), self.source.name.encode(), _told(rejected, other), refused.cause)
 
-    def _event(self, event: Event) -> Message:
-        value = encode(event)
+    def _event(self, event: Event, newer: Event | None) -> Message:
+        value = _told(event, newer)
         if len(value) > MESSAGE_LIMIT_BYTES:
             raise Reject("too_large", f"the event is {len(value)} bytes, more than the {MESSAGE_LIMIT_BYTES} a message may have")
         return Message(topic(self.department.name, self.space), self.department.subject(event).encode(), value)
@@ -121,10 +127,16 @@ class Intake:
             log.error("a parser failed: the record goes to quarantine", source=self.source.name, where=where)
 
 
+def _told(record: Event | Rejected, newer: Event | Rejected | None) -> bytes:
+    return encode(record) if newer is None else also_known_as(record, newer)
+
+
 def intake(source: Source, keys: Keys, space: str = LIVE) -> Intake:
     """The door of a source. Raises Misconfigured when its department or format does not exist."""
     owner = department(source.department)
     name = source.format or formats.DEPARTMENT_FORMATS[owner.name]
     reads_trusted = source.connector in ("files", "query")
     secret = source.secret() if source.connector == "webhook" else None
-    return Intake(source, owner, formats.load(name), keys, keys.domain(owner.domain), space, secret, reads_trusted)
+    return Intake(
+        source, owner, formats.load(name), keys, keys.domain(owner.domain), space, secret, reads_trusted, keys.newer(owner.domain)
+    )

@@ -80,6 +80,11 @@ def read(raw: bytes) -> Node:
 
     UTF-8 and UTF-16 are read, whatever the declaration says (programs write `utf-16` over UTF-8 bytes).
     """
+    return _node(tree(raw), 1)
+
+
+def tree(raw: bytes) -> etree._Element:
+    """As `read`, the document itself; nobody has looked how deep it is."""
     if len(raw) > MAX_BYTES:
         raise Reject("too_large", f"the document has {len(raw)} bytes, more than the {MAX_BYTES} of a message (Decision 1450)")
     text = _utf8(raw).lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -88,10 +93,14 @@ def read(raw: bytes) -> Node:
     if b"<!DOCTYPE" in text and _DOCTYPE.match(text):
         raise Reject("xml_dtd", "the document declares a DOCTYPE, which no message has and which could pull in other files")
     try:
-        root = etree.fromstring(text, _PARSER)
+        return etree.fromstring(text, _PARSER)
     except etree.XMLSyntaxError as error:
         raise _broken(text, error) from None
-    return _node(root, 1)
+
+
+def undeclared(text: str) -> str:
+    """The text without a declaration, which may tell of an encoding that it no longer has."""
+    return _DECLARATION.sub("", text.removeprefix("\ufeff"), count=1)
 
 
 def _utf8(raw: bytes) -> bytes:

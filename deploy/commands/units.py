@@ -12,7 +12,7 @@ from connectors.formats.mst import normal
 from deploy import console
 from deploy.commands.figures import connect
 from deploy.console import Json
-from sinks import units
+from sinks import alias, units
 from sinks.lives import Figures
 from sinks.migrations import schema
 from sinks.roles import ingest_dsn
@@ -66,16 +66,23 @@ def sellers(
 
 def load_sellers(chosen: Settings, path: Path) -> int:
     """Register the sellers of a CSV; how many. Raises Misconfigured when it cannot be read."""
-    tax = pseudonym.load(chosen.state_dir).domain("tax")
+    keys = pseudonym.load(chosen.state_dir)
+    tax, newer = keys.domain("tax"), keys.newer("tax")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            found = {tax("mst", normal(row["mst"])): row["commune_code"].strip() for row in csv.DictReader(file)}
+            places = {normal(row["mst"]): row["commune_code"].strip() for row in csv.DictReader(file)}
     except (OSError, KeyError, UnicodeDecodeError) as error:
         raise Misconfigured(
             f"{path} cannot be read as a seller registry ({type(error).__name__})", "give a UTF-8 CSV with the columns mst,commune_code"
         ) from error
+    found = {tax("mst", mst): unit for mst, unit in places.items()}
+    with connect(chosen) as connection:
+        connection.execute(sql.SQL("set search_path = {}, public").format(sql.Identifier(schema(chosen.space))))
+        if newer is not None:  # so that a seller that sends nothing meanwhile keeps its name too
+            alias.keep(connection, {newer("mst", mst): tax("mst", mst) for mst in places})
+        known = alias.of(connection, found)
     figures = Figures(ingest_dsn(chosen), chosen.space, "einvoice")
     try:
-        return figures.reassign(found)
+        return figures.reassign({known.get(seller, seller): unit for seller, unit in found.items()})
     finally:
         figures.close()
