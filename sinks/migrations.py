@@ -198,6 +198,7 @@ def _derived(space: str) -> Iterator[Step]:
         yield _step(f"department_{department.name}_moments", hindsight.moments(department))
         yield _step(f"department_{department.name}_arrivals", hindsight.arrivals(department))
         yield _step(f"department_{department.name}_histories", derive.anew(department))
+        yield _step(f"department_{department.name}_withdrawn", hindsight.withdrawn(department, board(space), board_at(space)))
 
 
 def _step(name: str, statements: Sequence[Statement]) -> Step:
