@@ -128,7 +128,6 @@ def slots(department: Department, board: str) -> list[sql.Composed]:
     """The rollup of ten minutes, for curves through a day, with what the minutes hold already; and its view."""
     d = department.name
     measures = sql.SQL(", ").join(sql.SQL("{} bigint not null").format(sql.Identifier(m)) for m in department.measures)
-    shown = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures)
     return [
         _sql(
             "create table {} (slot timestamptz not null, unit text not null, {}, primary key (slot, unit)) with (fillfactor = 50)",
@@ -136,8 +135,14 @@ def slots(department: Department, board: str) -> list[sql.Composed]:
             measures,
         ),
         add_slots(department, f"{d}_1m"),
-        view(board, f"{d}_10m", sql.SQL("select slot, nullif(unit, '') as unit, {} from {}").format(shown, sql.Identifier(f"{d}_10m"))),
+        slots_view(department, board),
     ]
+
+
+def slots_view(department: Department, board: str, replace: bool = False) -> sql.Composed:
+    """The view that readers see of a department's ten minutes."""
+    shown, table = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures), f"{department.name}_10m"
+    return view(board, table, sql.SQL("select slot, nullif(unit, '') as unit, {} from {}").format(shown, sql.Identifier(table)), replace)
 
 
 def add_slots(department: Department, minutes: str) -> sql.Composed:
@@ -154,15 +159,27 @@ def add_slots(department: Department, minutes: str) -> sql.Composed:
     )
 
 
-def views(department: Department, space: str, board: str) -> list[sql.Composed]:
-    """The views that readers see of a department, in the schema `board`."""
+def grow(department: Department, measures: typing.Sequence[str]) -> list[sql.Composed]:
+    """The statements that add measures to a department's rollups: 0 until its events are counted anew."""
+    columns = sql.SQL(", ").join(sql.SQL("add column {} bigint not null default 0").format(sql.Identifier(m)) for m in measures)
+    return [_sql("alter table {} {}", f"{department.name}_{rollup}", columns) for rollup in ("1m", "1d", "10m")]
+
+
+def rollups(department: Department, space: str, board: str, replace: bool = False) -> list[sql.Composed]:
+    """The views that readers see of a department's minutes and days."""
     d = department.name
     measures = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures)
     place = sql.SQL("nullif(unit, '') as unit, kind")
-    out = [
-        view(board, f"{d}_1m", sql.SQL("select minute, known, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1m"))),
-        view(board, f"{d}_1d", sql.SQL("select day, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1d"))),
-    ]
+    minutes = sql.SQL("select minute, known, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1m"))
+    days = sql.SQL("select day, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1d"))
+    return [view(board, f"{d}_1m", minutes, replace), view(board, f"{d}_1d", days, replace)]
+
+
+def views(department: Department, space: str, board: str) -> list[sql.Composed]:
+    """The views that readers see of a department, in the schema `board`."""
+    d = department.name
+    place = sql.SQL("nullif(unit, '') as unit, kind")
+    out = rollups(department, space, board)
     if department.histogram:
         table = f"{d}_{department.histogram}_1m"
         out.append(

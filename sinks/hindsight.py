@@ -51,14 +51,7 @@ def views(department: Department, space: str, board: str, board_at: str) -> list
     """The views of `board` that explain figures, and those of `board_at` that show them as of a moment."""
     d, histogram = department.name, f"{department.histogram}_1m"
     known = sql.SQL("known < {}()").format(sql.Identifier(board_at, "now"))
-    measures = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures)
-    minutes = sql.SQL("select minute, known, unit, kind, {} from {} where {}").format(measures, sql.Identifier(board, f"{d}_1m"), known)
-    out = [
-        *_explaining(department, space, board),
-        view(board_at, f"{d}_1m", minutes),
-        view(board_at, f"{d}_1d", _then(department, board, board_at, f"{d}_1d", "day unit kind", _DAY, _BEFORE)),
-        view(board_at, f"{d}_10m", _then(department, board, board_at, f"{d}_10m", "slot unit", _SLOT, sql.SQL("slot < {}"))),
-    ]
+    out = [*_explaining(department, space, board), *rollups_at(department, board, board_at)]
     if department.histogram:
         spread = sql.SQL("select minute, known, unit, kind, bound, n from {} where {}").format(sql.Identifier(board, histogram), known)
         out.append(view(board_at, histogram, spread))
@@ -70,6 +63,17 @@ def views(department: Department, space: str, board: str, board_at: str) -> list
         out.append(view(board, f"{d}_{department.distinct}", body.format(name, table, sql.SQL("true")), replace=True))
         out.append(view(board_at, f"{d}_{department.distinct}", body.format(name, table, known)))
     return out
+
+
+def rollups_at(department: Department, board: str, board_at: str, replace: bool = False) -> list[sql.Composed]:
+    """The views of `board_at` of a department's minutes, days and ten minutes."""
+    d = department.name
+    measures = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures)
+    known = sql.SQL("known < {}()").format(sql.Identifier(board_at, "now"))
+    minutes = sql.SQL("select minute, known, unit, kind, {} from {} where {}").format(measures, sql.Identifier(board, f"{d}_1m"), known)
+    days = _then(department, board, board_at, f"{d}_1d", "day unit kind", _DAY, _BEFORE)
+    slots = _then(department, board, board_at, f"{d}_10m", "slot unit", _SLOT, sql.SQL("slot < {}"))
+    return [view(board_at, f"{d}_{name}", body, replace) for name, body in (("1m", minutes), ("1d", days), ("10m", slots))]
 
 
 def _explaining(department: Department, space: str, board: str) -> list[sql.Composed]:

@@ -33,9 +33,9 @@ def bring_up(chosen: Settings, say: Say) -> Parts:
         say(f"made topic {name}")
     for step in migrate(running.dsn, chosen):
         say(f"migrated {step}")
-        if step.startswith("department_") and step.endswith("_histories"):
+        if step.startswith("department_") and step.split("_")[2].startswith(("histories", "measures")):
             emptied.append(step.split("_")[1])
-    for name in emptied:
+    for name in dict.fromkeys(emptied):
         count_anew(chosen, name, say)
     load_defaults(chosen)
     return running
