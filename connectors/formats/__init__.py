@@ -43,7 +43,9 @@ class Format(Protocol):
         ...
 
 
-FORMATS: Mapping[str, str] = {name: f"{__name__}.{name}" for name in ("tvan", "fhir", "hdbank", "vnpay", "payos", "payment")}
+FORMATS: Mapping[str, str] = {
+    name: f"{__name__}.{name}" for name in ("tvan", "fhir", "hdbank", "vnpay", "payos", "momo", "sepay", "camt", "payment")
+}
 DEPARTMENT_FORMATS: Mapping[str, str] = {"einvoice": "tvan", "telehealth": "fhir", "payment": "payment"}
 
 

@@ -76,22 +76,27 @@ class Node:
 
 
 def read(raw: bytes) -> Node:
-    """The document's root. Raises Reject: `empty`, `too_large`, `encoding`, `xml_dtd`, `xml_cut`, `xml_broken`, `xml_deep`.
+    """The document's root. Raises Reject: the causes of `element`, and `xml_deep`."""
+    return _node(element(raw), 1)
+
+
+def element(raw: bytes, most_bytes: int = MAX_BYTES) -> etree._Element:
+    """The document's root as lxml has it, for formats that need attributes. Raises Reject: `empty`, `too_large`, `encoding`, `xml_dtd`,
+    `xml_cut`, `xml_broken`.
 
     UTF-8 and UTF-16 are read, whatever the declaration says (programs write `utf-16` over UTF-8 bytes).
     """
-    if len(raw) > MAX_BYTES:
-        raise Reject("too_large", f"the document has {len(raw)} bytes, more than the {MAX_BYTES} of a message (Decision 1450)")
+    if len(raw) > most_bytes:
+        raise Reject("too_large", f"the document has {len(raw)} bytes, more than {most_bytes}")
     text = _utf8(raw).lstrip(b"\xef\xbb\xbf \t\r\n")
     if not text:
         raise Reject("empty", "the document is empty")
     if b"<!DOCTYPE" in text and _DOCTYPE.match(text):
         raise Reject("xml_dtd", "the document declares a DOCTYPE, which no message has and which could pull in other files")
     try:
-        root = etree.fromstring(text, _PARSER)
+        return etree.fromstring(text, _PARSER)
     except etree.XMLSyntaxError as error:
         raise _broken(text, error) from None
-    return _node(root, 1)
 
 
 def _utf8(raw: bytes) -> bytes:
