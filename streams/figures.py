@@ -75,8 +75,8 @@ class Figure:
 class Glass:
     """What the glass says of a department. place: its rank among them. silent_after_seconds: a source not heard for longer makes
     figures stale. headline: the figures of its large tiles; trend, ranking, month: those drawn over the day, by unit
-    and over this month. law: the rules its figures rest on. places, place_kind: what its units are called, and their kind in the unit table. slot_minutes: how finely a
-    day is drawn."""
+    and over this month. law: the rules its figures rest on. places, place_kind: what its units are called, and their kind in the unit
+    table. network: the levels of the units that are expected to take part (none: every level). slot_minutes: how finely a day is drawn."""
 
     name: str
     place: int
@@ -92,6 +92,7 @@ class Glass:
     month: str | None = None
     law: str = ""
     silent_after_seconds: int = 300
+    network: tuple[str, ...] = ()
 
     def figure(self, name: str) -> Figure:
         """The figure of that name (KeyError when there is none)."""

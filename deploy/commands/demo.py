@@ -18,7 +18,7 @@ from rich.table import Table
 from deploy import console, fleet
 from deploy.commands.parts import bring_up
 from deploy.commands.rules_apply import connected
-from deploy.commands.units import load_sellers
+from deploy.commands.sellers import load_sellers
 from deploy.console import Json
 from deploy.embedded import parts
 from deploy.embedded.processes import free_port

@@ -18,7 +18,7 @@ from deploy import console
 from deploy import spaces as whole
 from deploy.commands import spaces as commands
 from deploy.embedded.parts import Parts
-from sinks import roles, spaces, units
+from sinks import communes, roles, spaces, units
 from sinks.lives import Figures
 from sinks.migrations import migrate, schema
 from sinks.timescale import Timescale
@@ -57,7 +57,7 @@ def test_a_new_space_knows_the_units_sellers_plans_and_rules_that_live_knows(liv
     name = f"drill-{uuid.uuid4().hex[:8]}"
     seller = uuid.uuid4().hex
     with psycopg.connect(parts.dsn, autocommit=True) as connection:
-        units.load(connection, "live", [*units.hospitals()])
+        units.load(connection, "live", communes.hospitals())
         connection.execute("insert into live.plan values ('payment', 'paid_vnd', 2199, 7) on conflict do nothing")
         connection.execute(
             "insert into live.rule_change (who, what, rule, version, body) select 'test', 'added', %s, 3, 'x' where not exists (select from live.rule_change)",
