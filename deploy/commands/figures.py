@@ -60,7 +60,7 @@ def connect(chosen: Settings) -> psycopg.Connection[Any]:
 
 
 def figures(
-    name: Annotated[str, typer.Argument(metavar="DEPARTMENT", help="a department, e.g. einvoice.")],
+    name: Annotated[str, typer.Argument(metavar="DEPARTMENT", help="A department, e.g. einvoice.")],
     since: From = None,
     until: To = None,
     by: Annotated[By, typer.Option(help="One row per ..")] = By.total,
