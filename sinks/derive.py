@@ -88,8 +88,7 @@ def tables(department: Department) -> list[sql.Composed]:
         ),
     ]
     for position, table in enumerate(department.life.states):
-        counted = sql.SQL(", minute timestamptz, unit text, kind text, member uuid") if position == 0 else sql.SQL("")
-        out.append(_sql("create table {} (key uuid primary key, state bytea not null{}) with (fillfactor = 70)", f"{d}_{table}", counted))
+        out.append(state_table(department, table))
         if position == 0 and department.members:
             out.append(_sql("create index {} on {} (minute, member) where minute is not null", f"{d}_{table}_minute", f"{d}_{table}"))
     if department.histogram:
@@ -101,6 +100,15 @@ def tables(department: Department) -> list[sql.Composed]:
             )
         )
     return out
+
+
+def state_table(department: Department, table: str) -> sql.Composed:
+    """The statement that makes the table of a kind of subject."""
+    counts = table == next(iter(department.life.states))
+    counted = sql.SQL(", minute timestamptz, unit text, kind text, member uuid") if counts else sql.SQL("")
+    return _sql(
+        "create table {} (key uuid primary key, state bytea not null{}) with (fillfactor = 70)", f"{department.name}_{table}", counted
+    )
 
 
 def hypertables(department: Department) -> list[tuple[str, str, str]]:
@@ -128,6 +136,7 @@ def slots(department: Department, board: str) -> list[sql.Composed]:
     """The rollup of ten minutes, for curves through a day, with what the minutes hold already; and its view."""
     d = department.name
     measures = sql.SQL(", ").join(sql.SQL("{} bigint not null").format(sql.Identifier(m)) for m in department.measures)
+    shown = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures)
     return [
         _sql(
             "create table {} (slot timestamptz not null, unit text not null, {}, primary key (slot, unit)) with (fillfactor = 50)",
@@ -135,14 +144,8 @@ def slots(department: Department, board: str) -> list[sql.Composed]:
             measures,
         ),
         add_slots(department, f"{d}_1m"),
-        slots_view(department, board),
+        view(board, f"{d}_10m", sql.SQL("select slot, nullif(unit, '') as unit, {} from {}").format(shown, sql.Identifier(f"{d}_10m"))),
     ]
-
-
-def slots_view(department: Department, board: str, replace: bool = False) -> sql.Composed:
-    """The view that readers see of a department's ten minutes."""
-    shown, table = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures), f"{department.name}_10m"
-    return view(board, table, sql.SQL("select slot, nullif(unit, '') as unit, {} from {}").format(shown, sql.Identifier(table)), replace)
 
 
 def add_slots(department: Department, minutes: str) -> sql.Composed:
@@ -159,27 +162,15 @@ def add_slots(department: Department, minutes: str) -> sql.Composed:
     )
 
 
-def grow(department: Department, measures: typing.Sequence[str]) -> list[sql.Composed]:
-    """The statements that add measures to a department's rollups: 0 until its events are counted anew."""
-    columns = sql.SQL(", ").join(sql.SQL("add column {} bigint not null default 0").format(sql.Identifier(m)) for m in measures)
-    return [_sql("alter table {} {}", f"{department.name}_{rollup}", columns) for rollup in ("1m", "1d", "10m")]
-
-
-def rollups(department: Department, space: str, board: str, replace: bool = False) -> list[sql.Composed]:
-    """The views that readers see of a department's minutes and days."""
-    d = department.name
-    measures = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures)
-    place = sql.SQL("nullif(unit, '') as unit, kind")
-    minutes = sql.SQL("select minute, known, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1m"))
-    days = sql.SQL("select day, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1d"))
-    return [view(board, f"{d}_1m", minutes, replace), view(board, f"{d}_1d", days, replace)]
-
-
 def views(department: Department, space: str, board: str) -> list[sql.Composed]:
     """The views that readers see of a department, in the schema `board`."""
     d = department.name
+    measures = sql.SQL(", ").join(sql.Identifier(m) for m in department.measures)
     place = sql.SQL("nullif(unit, '') as unit, kind")
-    out = rollups(department, space, board)
+    out = [
+        view(board, f"{d}_1m", sql.SQL("select minute, known, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1m"))),
+        view(board, f"{d}_1d", sql.SQL("select day, {}, {} from {}").format(place, measures, sql.Identifier(space, f"{d}_1d"))),
+    ]
     if department.histogram:
         table = f"{d}_{department.histogram}_1m"
         out.append(
@@ -207,6 +198,12 @@ def view(schema: str, name: str, body: sql.Composable, replace: bool = False) ->
     """The statement that makes a view."""
     start = sql.SQL("create or replace view") if replace else sql.SQL("create view")
     return sql.SQL("{} {} as {}").format(start, sql.Identifier(schema, name), body)
+
+
+def replaced(made: sql.Composed) -> sql.Composed:
+    """The statement `made` of a view, for a view that is there and gets more columns behind those it has."""
+    text = made.as_string(None)
+    return made if text.startswith("create or replace ") else sql.SQL("create or replace {}").format(sql.SQL(text.removeprefix("create ")))
 
 
 def _sql(text: typing.LiteralString, *parts: str | sql.Composable) -> sql.Composed:

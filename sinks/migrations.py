@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from sinks import derive, hindsight, roles
-from streams.department import Department, departments
+from streams.department import departments
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
 from streams.topics import LIVE
@@ -183,34 +183,22 @@ def _locks(space: str) -> Step:
 
 def _derived(space: str) -> Iterator[Step]:
     for department in departments():
-        d, first = department.name, department.before(0)
-        statements: list[Statement] = [*derive.tables(first)]
+        statements: list[Statement] = [*derive.tables(department)]
         statements += [
             sql.SQL("select create_hypertable({}, {}, chunk_time_interval => {}::interval, create_default_indexes => false)").format(
                 *map(sql.Literal, three)
             )
-            for three in derive.hypertables(first)
+            for three in derive.hypertables(department)
         ]
-        statements += derive.views(first, schema(space), board(space))
-        yield _step(f"department_{d}_v1", statements)
-        yield _step(f"department_{d}_slots", derive.slots(first, board(space)))
-        known = [*hindsight.tables(first), *hindsight.views(first, schema(space), board(space), board_at(space))]
-        yield _step(f"department_{d}_v2", known)
-        yield _step(f"department_{d}_moments", hindsight.moments(first))
-        yield _step(f"department_{d}_arrivals", hindsight.arrivals(first))
-        yield _step(f"department_{d}_histories", derive.anew(first))
-        for number, measures in enumerate(department.added, 1):
-            yield _step(f"department_{d}_measures{number}", _grown(department.before(number), measures, space))
-
-
-def _grown(department: Department, measures: Sequence[str], space: str) -> list[Statement]:
-    return [
-        *derive.grow(department, measures),
-        *derive.rollups(department, schema(space), board(space), replace=True),
-        derive.slots_view(department, board(space), replace=True),
-        *hindsight.rollups_at(department, board(space), board_at(space), replace=True),
-        *derive.anew(department),
-    ]
+        statements += derive.views(department, schema(space), board(space))
+        yield _step(f"department_{department.name}_v1", statements)
+        yield _step(f"department_{department.name}_slots", derive.slots(department, board(space)))
+        known = [*hindsight.tables(department), *hindsight.views(department, schema(space), board(space), board_at(space))]
+        yield _step(f"department_{department.name}_v2", known)
+        yield _step(f"department_{department.name}_moments", hindsight.moments(department))
+        yield _step(f"department_{department.name}_arrivals", hindsight.arrivals(department))
+        yield _step(f"department_{department.name}_histories", derive.anew(department))
+        yield _step(f"department_{department.name}_withdrawn", hindsight.withdrawn(department, board(space), board_at(space)))
 
 
 def _step(name: str, statements: Sequence[Statement]) -> Step:

@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,7 @@ class Department:
     known this long after its event time, an event is late. subject(event): the partition key, so that all about one subject stays
     in order. measures: names of a count's numbers; additive. histogram: name of its spread, None for none. chunk_days: how many days
     of events one chunk of the table holds. distinct: figure that counts distinct members (or units, when `members` is false).
-    finish: sums of measures -> figures. life: its pure functions. added: the last of `measures` in the steps in which they came after the
-    department's tables had been made; what shipped never changes.
+    finish: sums of measures -> figures. life: its pure functions.
     """
 
     name: str
@@ -42,11 +41,6 @@ class Department:
     chunk_days: int = 7
     histogram: str | None = None
     finish: Callable[[Mapping[str, int]], Mapping[str, int]] = dict
-    added: tuple[tuple[str, ...], ...] = ()
-
-    def before(self, step: int) -> "Department":
-        """The department without the measures of that step of `added` and those after it: as its tables were then."""
-        return replace(self, measures=self.measures[: len(self.measures) - sum(map(len, self.added[step:]))], added=self.added[:step])
 
     def is_late(self, event_time_us: int, known_at_us: int) -> bool:
         """Late or on time, from the event's own two times and nothing else."""

@@ -1,9 +1,11 @@
 """A day replayed as fast as it goes, in order and once, from a full live; every derived row compared."""
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from deploy.replay import verifying
 from tests.bench.figures import Figure, median
 from tests.bench.stage import Stage
 
@@ -20,11 +22,12 @@ class Run:
     differences: int
 
 
-def run(stage: Stage) -> Run:
-    """Replay what live holds."""
-    found = verifying.verify(stage.settings, datetime(2000, 1, 1, tzinfo=UTC), datetime.now(UTC), True, "bench")
-    assert found is not None  # live was filled before
-    return Run(found.events, found.played_seconds, found.compared_seconds, len(found.differences))
+def run(stage: Stage, until: str = "now") -> Run:
+    """Replay what live holds, in order and once, as `ioc replay verify --in-order` does."""
+    command = (sys.executable, "-m", "deploy", "replay", "verify", "--from", "2000-01-01", "--to", until, "--in-order", "--json")
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=os.environ | {"IOC_STATE_DIR": str(stage.state_dir)}, check=False)
+    told = json.loads(done.stdout.splitlines()[-1])
+    return Run(told["events"], told["played_seconds"], told["compared_seconds"], told["differences"])
 
 
 def of(runs: list[Run], total: int) -> list[Figure]:
