@@ -16,7 +16,7 @@ from streams.event import VIETNAM
 from streams.figures import Held
 from streams.lives import middle
 
-By = Literal["total", "day", "hour", "minute", "unit", "kind"]
+By = Literal["total", "day", "hour", "minute", "unit", "kind", "pair"]
 _GROUP: Mapping[str, sql.SQL] = {
     "total": sql.SQL("null::text"),
     "day": sql.SQL("(minute at time zone 'Asia/Ho_Chi_Minh')::date"),
@@ -24,6 +24,7 @@ _GROUP: Mapping[str, sql.SQL] = {
     "minute": sql.SQL("minute"),
     "unit": sql.SQL("nullif(unit, '')"),
     "kind": sql.SQL("kind"),
+    "pair": sql.SQL("case when kind like '%%>%%' then unit || '>' || split_part(kind, '>', 2) end"),
 }
 Connection = psycopg.Connection[Any]
 _EVER = datetime(2200, 1, 1, tzinfo=UTC)
@@ -156,9 +157,12 @@ def _count_held(
     connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]], figure: str, cause: str
 ) -> None:
     """Quarantined records: nothing in them can be trusted, so they stand at their arrival and without unit or kind."""
-    place = {"unit": sql.SQL("null::text"), "kind": sql.SQL("null::text"), "minute": sql.SQL("date_trunc('minute', minute)")}.get(
-        by, _GROUP[by]
-    )
+    place = {
+        "unit": sql.SQL("null::text"),
+        "kind": sql.SQL("null::text"),
+        "pair": sql.SQL("null::text"),
+        "minute": sql.SQL("date_trunc('minute', minute)"),
+    }.get(by, _GROUP[by])
     query = sql.SQL(
         "select {}, count(*) from (select known_at as minute from quarantine where department = %(department)s and cause = %(cause)s "
         "and known_at >= %(since)s and known_at < %(until)s and known_at < %(as_of)s) n group by 1"

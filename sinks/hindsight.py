@@ -91,12 +91,19 @@ def withdrawn(department: Department, board: str, board_at: str) -> list[sql.Com
 def _explaining(department: Department, space: str, board: str) -> list[sql.Composed]:
     """`event`: all but nested facts, with the moment its figures followed (null: they are owed); `identity`; `counted`: the subjects that count."""
     d = department.name
-    plain = sql.SQL(", ").join(sql.Identifier("e", c.name) for c in columns(department.event) if c.kind not in ("json", "hash"))
+    grown = {name for each in department.grown for name in each.fields}
+    held = [c for c in columns(department.event) if c.kind not in ("json", "hash")]
+    plain = sql.SQL(", ").join(sql.Identifier("e", c.name) for c in held if c.field not in grown)
+    more = sql.SQL("").join(
+        sql.SQL(", {}").format(sql.Identifier("e", c.name)) for c in held if c.field in grown
+    )  # a view grows at its end
     event, batch, identity = (sql.Identifier(space, name) for name in (f"{d}_event", "batch", f"{d}_identity"))
     counted = sql.Identifier(space, f"{d}_{next(iter(department.life.states))}")
     place = sql.SQL("select minute, key, state, nullif(unit, '') as unit, kind, member from {} where minute is not null")
     return [
-        view(board, f"{d}_event", sql.SQL("select {}, b.followed_at from {} e join {} b using (batch)").format(plain, event, batch)),
+        view(
+            board, f"{d}_event", sql.SQL("select {}, b.followed_at{} from {} e join {} b using (batch)").format(plain, more, event, batch)
+        ),
         view(board, f"{d}_identity", sql.SQL("select id, event_time from {}").format(identity)),
         view(board, f"{d}_counted", place.format(counted)),
     ]

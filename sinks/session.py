@@ -50,9 +50,10 @@ class Session:
                 give_way(self._connection)
         return self._connection
 
-    def _copy(self, connection: Connection, table: str, data: bytes) -> None:
-        """COPY a block of binary rows into a table."""
-        statement = sql.SQL("copy {} from stdin (format binary)").format(sql.Identifier(table))
+    def _copy(self, connection: Connection, table: str, data: bytes, names: Sequence[str] = ()) -> None:
+        """COPY a block of binary rows into a table. names: of their columns, where a table that has grown may hold them in another order."""
+        columns = sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, names))) if names else sql.SQL("")
+        statement = sql.SQL("copy {}{} from stdin (format binary)").format(sql.Identifier(table), columns)
         with connection.cursor() as cursor, cursor.copy(statement) as into:
             into.write(data)
 

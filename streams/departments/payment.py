@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from streams.department import Department
+from streams.department import Department, Grown
 from streams.event import Dong, Event, Id, TimeUs
 from streams.figures import Figure, Glass, Held, Sum, Units
 from streams.lives import MINUTE_US, Count, Life, Told
@@ -228,7 +228,7 @@ DEPARTMENT = Department(
     late_after_seconds=900,
     subject=lambda event: event.transaction,
     measures=("receipts", "paid_vnd", "mismatched", "failed", "unknown", *ADDED),
-    added=(ADDED,),
+    grown=(Grown(measures=ADDED),),
     distinct="hospitals",
     chunk_days=28,
     life=Life(states={"receipt": ReceiptState}, tell=_tell, merge=_merge, counts=_counts, stands_on=lambda state: state.id),
