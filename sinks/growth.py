@@ -41,7 +41,12 @@ def steps(chosen: Department, space: str, board: str, board_at: str) -> Iterator
             *_measures(chosen, added.measures),
             *(derive.state_table(now, name) for name in added.states),
         ]
-        shown = [*derive.views(now, space, board), derive.slots(now, board)[-1], *hindsight.views(now, space, board, board_at)]
+        shown = [
+            *derive.views(now, space, board),
+            derive.slots(now, board)[-1],
+            *hindsight.views(now, space, board, board_at),
+            *hindsight.withdrawn(now, board, board_at),
+        ]
         yield f"department_{chosen.name}_contract_{number}", [*statements, *map(derive.replaced, shown), *derive.anew(now)]
 
 

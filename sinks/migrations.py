@@ -199,6 +199,7 @@ def _derived(space: str) -> Iterator[Step]:
         yield _step(f"department_{department.name}_moments", hindsight.moments(department))
         yield _step(f"department_{department.name}_arrivals", hindsight.arrivals(department))
         yield _step(f"department_{department.name}_histories", derive.anew(department))
+        yield _step(f"department_{department.name}_withdrawn", hindsight.withdrawn(department, board(space), board_at(space)))
         for name, added in growth.steps(grown, schema(space), board(space), board_at(space)):
             yield name, _step(name, added)[1], partial(_grow, department.name, space, added)
 
