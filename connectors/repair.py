@@ -186,7 +186,7 @@ def _changed(record: bytes, at: str, change: Change, absent: str | None = None) 
 
 
 def _in_xml(record: bytes, path: Sequence[str], whole: bool, change: Change, absent: str | None) -> bytes:
-    root = xml_of.tree(record)
+    root = xml_of.element(record)
     for element in list(root.iter(etree.Element)):
         if _ends(element, path, whole):
             element.text = change(element.text or "")

@@ -76,17 +76,18 @@ class Node:
 
 
 def read(raw: bytes) -> Node:
-    """The document's root. Raises Reject: `empty`, `too_large`, `encoding`, `xml_dtd`, `xml_cut`, `xml_broken`, `xml_deep`.
+    """The document's root. Raises Reject: the causes of `element`, and `xml_deep`."""
+    return _node(element(raw), 1)
+
+
+def element(raw: bytes, most_bytes: int = MAX_BYTES) -> etree._Element:
+    """The document's root as lxml has it, for formats that need attributes. Raises Reject: `empty`, `too_large`, `encoding`, `xml_dtd`,
+    `xml_cut`, `xml_broken`.
 
     UTF-8 and UTF-16 are read, whatever the declaration says (programs write `utf-16` over UTF-8 bytes).
     """
-    return _node(tree(raw), 1)
-
-
-def tree(raw: bytes) -> etree._Element:
-    """As `read`, the document itself; nobody has looked how deep it is."""
-    if len(raw) > MAX_BYTES:
-        raise Reject("too_large", f"the document has {len(raw)} bytes, more than the {MAX_BYTES} of a message (Decision 1450)")
+    if len(raw) > most_bytes:
+        raise Reject("too_large", f"the document has {len(raw)} bytes, more than {most_bytes}")
     text = _utf8(raw).lstrip(b"\xef\xbb\xbf \t\r\n")
     if not text:
         raise Reject("empty", "the document is empty")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connectors.connector import Refused
 from connectors.intake import intake
 from connectors.repair import Repair
 from connectors.retry import Retrying
@@ -152,6 +153,24 @@ def test_a_notice_that_was_broken_before_its_check_is_not_believed(bank: Source)
     row = held(bank, b"data=abc&data=abc&sign=x")
     understood, left = Retrying(Settings(sources=(bank,)), KEYS, OPENS, repair("set: {at: data, to: e30=}")).read([row])
     assert (understood, left) == ([], {"signature": 1})
+
+
+def test_a_notice_whose_sender_was_proved_by_a_header_is_healed_and_one_that_was_not_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHARED", SECRET.decode())
+    sepay = Source(name="sepay", department="payment", connector="webhook", format="sepay", credential="env:SHARED")
+    notice = {
+        "id": 92704,
+        "transferType": "in",
+        "transferAmount": "1,000 đ",
+        "accountNumber": "1",
+        "transactionDate": "2026-11-20 09:00:00",
+    }
+    door = intake(sepay, KEYS)
+    wrong = door.refuse(Refused(json.dumps(notice).encode(), "number", "transferAmount is no amount"), 1_795_000_000_000_000)
+    row = json.loads(wrong.value) | {"known_at": NOW}
+    reading = Retrying(Settings(sources=(sepay,)), KEYS, OPENS, repair("strip: {at: transferAmount, characters: ', đ'}"))
+    assert [len(each.events) for each in reading.read([row])[0]] == [1]
+    assert reading.read([row | {"cause": "signature"}]) == ([], {"signature": 1})
 
 
 def test_what_no_key_opens_or_was_kept_in_part_stays_held() -> None:
