@@ -2,7 +2,7 @@
 
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from operator import add, itemgetter
 from types import GenericAlias
@@ -14,6 +14,7 @@ from psycopg import sql
 from sinks import copy, rows_of
 from sinks.derive import READ, Column, add_slots, columns, maker
 from sinks.session import Connection, Session, owe
+from streams.collector import asleep
 from streams.department import Department, department
 from streams.event import Touched, micros, moment, vietnam_day
 from streams.lives import Changes, History, Registry, advance
@@ -30,8 +31,9 @@ with at as (
   select greatest(clock_timestamp(), (select max(known_at) from followed where department = %(name)s) + interval '1 microsecond',
     (select max(loaded_at) from seller_was) + interval '1 microsecond') as loaded_at
 ), loaded as (
-  insert into seller (seller, unit, loaded_at) select n.seller, n.unit, at.loaded_at from unnest(%(members)s::uuid[], %(units)s::text[]) n(seller, unit), at
-  order by 1 on conflict (seller) do update set unit = excluded.unit, loaded_at = excluded.loaded_at returning *
+  insert into seller (seller, unit, loaded_at, estimated) select n.seller, n.unit, at.loaded_at, n.seller = any(%(estimated)s::uuid[])
+  from unnest(%(members)s::uuid[], %(units)s::text[]) n(seller, unit), at
+  order by 1 on conflict (seller) do update set unit = excluded.unit, loaded_at = excluded.loaded_at, estimated = excluded.estimated returning *
 )
 insert into seller_was select * from loaded order by seller"""
 
@@ -55,7 +57,7 @@ class Figures(Session):
         """Take what one transaction can of the owed batches; what was touched, or None when nothing is owed or another worker is
         at it. Raises Retry while the database is away."""
         chosen, name = self._department, self._department.name
-        with self._reaching():
+        with self._reaching(), asleep():
             connection = self._connected()
             with connection.transaction():
                 if not self._locked(connection):
@@ -76,8 +78,9 @@ class Figures(Session):
         hours = tuple(sorted({cell[0] // 3_600_000_000 for cell in changes.cells}))
         return Touched(space=self._space, department=name, stage="figures", hours=hours)
 
-    def reassign(self, members: Mapping[str, str]) -> int:
-        """Register members (sellers) with their unit: what they count for moves there. The number of members written.
+    def reassign(self, members: Mapping[str, str], estimated: Collection[str] = ()) -> int:
+        """Register members (sellers) with their unit: what they count for moves there. The number of members written. estimated: those of which
+        only a likely unit is known.
 
         The department's messages that came before stay where they are: a message belongs to the registry of the moment it arrived at, and a
         move is later than every message that is counted.
@@ -88,7 +91,9 @@ class Figures(Session):
             connection.execute("select await_lock(%s)", [self._lock()])
             self._read_registry(connection, chosen)
             before = dict(self._registry.units)
-            connection.execute(_REGISTER, {"name": chosen.name, "members": [*members.keys()], "units": [*members.values()]})
+            connection.execute(
+                _REGISTER, {"name": chosen.name, "members": [*members], "units": [*members.values()], "estimated": [*estimated]}
+            )
             moved = [m for m, unit in members.items() if before.get(m, "") != unit]
             self._move(connection, chosen, moved, before, before | dict(members))
         return len(members)

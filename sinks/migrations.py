@@ -10,7 +10,7 @@ from typing import LiteralString, cast
 import psycopg
 from psycopg import sql
 
-from sinks import derive, hindsight, roles
+from sinks import derive, growth, hindsight, roles
 from streams.department import departments
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
@@ -182,7 +182,8 @@ def _locks(space: str) -> Step:
 
 
 def _derived(space: str) -> Iterator[Step]:
-    for department in departments():
+    for grown in departments():
+        department = growth.contract(grown, 1)
         statements: list[Statement] = [*derive.tables(department)]
         statements += [
             sql.SQL("select create_hypertable({}, {}, chunk_time_interval => {}::interval, create_default_indexes => false)").format(
@@ -198,10 +199,18 @@ def _derived(space: str) -> Iterator[Step]:
         yield _step(f"department_{department.name}_moments", hindsight.moments(department))
         yield _step(f"department_{department.name}_arrivals", hindsight.arrivals(department))
         yield _step(f"department_{department.name}_histories", derive.anew(department))
+        yield _step(f"department_{department.name}_withdrawn", hindsight.withdrawn(department, board(space), board_at(space)))
+        for name, added in growth.steps(grown, schema(space), board(space), board_at(space)):
+            yield name, _step(name, added)[1], partial(_grow, department.name, space, added)
 
 
 def _step(name: str, statements: Sequence[Statement]) -> Step:
     return name, _hash("\n".join(s.as_string(None) for s in statements)), partial(_run, [*statements])
+
+
+def _grow(name: str, space: str, statements: Sequence[Statement], connection: Connection) -> None:
+    growth.refuse_without_events(connection, name, space)
+    _run([*statements], connection)
 
 
 def _grants(space: str) -> Step:

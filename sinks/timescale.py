@@ -6,6 +6,7 @@ from psycopg import sql
 
 from sinks import copy
 from sinks.batch import MINUTE_US, Batch, Counts, Part, Preparer, Repeat
+from sinks.derive import columns
 from sinks.session import Connection, Session, owe
 from streams.event import Touched, moment
 from streams.pseudonym import Keys
@@ -184,7 +185,7 @@ class Timescale(Session):
         connection.execute("insert into owed (department, batch) values (%s, %s)", [name, found[0]])
         ending = copy.bigint(found[0])  # the last column, the same in every row
         data = b"".join((copy.HEADER, ending.join(rows.values()), ending, copy.TRAILER))
-        self._copy(connection, f"{name}_event", data)
+        self._copy(connection, f"{name}_event", data, [*(column.name for column in columns(part.department.event)), "batch"])
 
     def _write_rejects(self, connection: Connection, batch: Batch, counts: Counts) -> list[Repeat]:
         """Into quarantine; those that were there."""

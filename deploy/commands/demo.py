@@ -18,7 +18,7 @@ from rich.table import Table
 from deploy import console, fleet
 from deploy.commands.parts import bring_up
 from deploy.commands.rules_apply import connected
-from deploy.commands.units import load_sellers
+from deploy.commands.sellers import load_sellers
 from deploy.console import Json
 from deploy.embedded import parts
 from deploy.embedded.processes import free_port
@@ -51,7 +51,7 @@ def demo(
     faults: Annotated[float, typer.Option(help="How badly the departments behave: 1 as real ones do, 0 not at all.", min=0, max=5)] = 1.0,
     as_json: Json = False,
 ) -> None:
-    """Three departments, connectors, Kafka, worker, TimescaleDB and the wall on this machine, with true figures on the wall.
+    """Four departments, connectors, Kafka, worker, TimescaleDB and the wall on this machine, with true figures on the wall.
 
     At the end every figure is recomputed from what the departments really sent, by code that shares nothing with the program. Exit 1 when
     anything is lost, doubled or different.
@@ -94,7 +94,7 @@ class Demo:
 
     def up(self) -> None:
         """Start everything, in the order in which it is needed; back when the first figure stands in the database."""
-        self._start_simulators("tax", "telehealth")
+        self._start_simulators("tax", "telehealth", "video")
         found = parts.ensure(self.settings, console.say)
         forget_demo(self.settings, found)
         bring_up(self.settings, lambda words: None)

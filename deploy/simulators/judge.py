@@ -9,15 +9,25 @@ from pathlib import Path
 
 import orjson
 
-from deploy.simulators import judge_einvoice, judge_payment, judge_telehealth
+from deploy.simulators import judge_einvoice, judge_payment, judge_telehealth, judge_video
 from deploy.simulators.judge_cells import GROUPS, Cell, Fact, Place, Value, cells
-from deploy.simulators.judge_lines import BankLine, Line, TaxLine, TelehealthLine, read
+from deploy.simulators.judge_lines import BankLine, Line, TaxLine, TelehealthLine, VideoLine, read
 
 Rows = Sequence[Mapping[str, object]]
 TOLERANCE = 0.055
 SHOWN = 200
-FIGURES = {"einvoice": judge_einvoice.FIGURES, "telehealth": judge_telehealth.FIGURES, "payment": judge_payment.FIGURES}
-HASHED = {"einvoice": ("tax", "message"), "telehealth": ("health", "encounter"), "payment": ("payment", "transaction")}
+FIGURES = {
+    "einvoice": judge_einvoice.FIGURES,
+    "telehealth": judge_telehealth.FIGURES,
+    "payment": judge_payment.FIGURES,
+    "telequality": judge_video.FIGURES,
+}
+HASHED = {
+    "einvoice": ("tax", "message"),
+    "telehealth": ("health", "encounter"),
+    "payment": ("payment", "transaction"),
+    "telequality": ("health", "telequality"),
+}
 
 
 @dataclass(frozen=True)
@@ -80,13 +90,20 @@ def truth(files: Iterable[Path]) -> Truth:
     tax = [line for line in lines if isinstance(line, TaxLine)]
     telehealth = [line for line in lines if isinstance(line, TelehealthLine)]
     banks = [line for line in lines if isinstance(line, BankLine)]
-    named = {"einvoice": judge_einvoice.ids(tax), "telehealth": judge_telehealth.ids(telehealth), "payment": judge_payment.ids(banks)}
-    of: dict[str, Sequence[Line]] = {"einvoice": tax, "telehealth": telehealth, "payment": banks}
+    video = [line for line in lines if isinstance(line, VideoLine)]
+    named = {
+        "einvoice": judge_einvoice.ids(tax),
+        "telehealth": judge_telehealth.ids(telehealth),
+        "payment": judge_payment.ids(banks),
+        "telequality": judge_video.ids(video),
+    }
+    of: dict[str, Sequence[Line]] = {"einvoice": tax, "telehealth": telehealth, "payment": banks, "telequality": video}
     return Truth(
         facts={
             "einvoice": list(judge_einvoice.facts(tax)),
             "telehealth": list(judge_telehealth.facts(telehealth)),
             "payment": list(judge_payment.facts(banks)),
+            "telequality": list(judge_video.facts(video)),
         },
         required={department: required for department, (required, _) in named.items()},
         possible={department: required | optional for department, (required, optional) in named.items()},
