@@ -2,14 +2,16 @@
 
 import secrets
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
 from connectors import formats
 from connectors.connector import Refused
+from connectors.formats import layers, signatures
 from streams.department import Department, department
-from streams.errors import Reject
+from streams.errors import Misconfigured, Reject
 from streams.event import Event, Rejected, encode
 from streams.pseudonym import Keys, Pseudonyms
 from streams.settings import Source
@@ -33,7 +35,7 @@ class Message(NamedTuple):
 @dataclass(frozen=True)
 class Intake:
     """The door of one source. trusted: its records need no signature of their own, because the list they stand in has one or an
-    operator handed them over."""
+    operator handed them over. authorities: as in `formats.Arrival`."""
 
     source: Source
     department: Department
@@ -43,12 +45,15 @@ class Intake:
     space: str = LIVE
     secret: bytes | None = field(default=None, repr=False)
     trusted: bool = False
+    authorities: bytes | None = field(default=None, repr=False)
     _failures: set[str] = field(default_factory=set, repr=False)
 
     def split(self, raw: bytes) -> list[bytes]:
         """The records in what a connector got in one piece."""
         try:
-            return self.format.split(raw)
+            return [record for document in layers.documents(raw) for record in self.format.split(document)]
+        except Reject:
+            return [raw]  # `take` says why
         except Exception as error:
             self._failed(error)
             return [raw]
@@ -64,12 +69,13 @@ class Intake:
             secret=self.secret,
             bank=None if bank is None else str(bank),
             trusted=self.trusted,
+            authorities=self.authorities,
         )
 
     def take(self, record: bytes, arrival: formats.Arrival) -> list[Message]:
         """The messages of one record: its events, or one reject. Never raises, whatever the bytes."""
         try:
-            return [self._event(event) for event in self.format.parse(record, arrival)]
+            return [self._event(event) for document in layers.documents(record) for event in self.format.parse(document, arrival)]
         except Reject as reject:
             return [self.refuse(Refused(record, reject.cause, reject.wrong), arrival.known_at_us)]
         except Exception as error:
@@ -122,9 +128,26 @@ class Intake:
 
 
 def intake(source: Source, keys: Keys, space: str = LIVE) -> Intake:
-    """The door of a source. Raises Misconfigured when its department or format does not exist."""
+    """The door of a source. Raises Misconfigured when its department or format does not exist, or its bundle of authorities cannot be read."""
     owner = department(source.department)
     name = source.format or formats.DEPARTMENT_FORMATS[owner.name]
     reads_trusted = source.connector in ("files", "query")
     secret = source.secret() if source.connector == "webhook" else None
-    return Intake(source, owner, formats.load(name), keys, keys.domain(owner.domain), space, secret, reads_trusted)
+    pseudonyms, format = keys.domain(owner.domain), formats.load(name)
+    return Intake(source, owner, format, keys, pseudonyms, space, secret, reads_trusted, _authorities(source))
+
+
+def _authorities(source: Source) -> bytes | None:
+    """The bundle that `options.authorities` names (a PEM file); None where signatures in documents are not looked at."""
+    named = source.options.get("authorities")
+    if named is None:
+        return None
+    try:
+        bundle = Path(str(named)).read_bytes()
+    except OSError as error:
+        raise Misconfigured(
+            f"source {source.name}: the bundle of authorities {named} cannot be read ({type(error).__name__})",
+            "give a file of certificates in PEM",
+        ) from error
+    signatures.trusted(bundle)
+    return bundle
