@@ -44,9 +44,9 @@ class Format(Protocol):
 
 
 FORMATS: Mapping[str, str] = {
-    name: f"{__name__}.{name}" for name in ("tvan", "fhir", "hdbank", "vnpay", "payos", "momo", "sepay", "camt", "payment")
+    name: f"{__name__}.{name}" for name in ("tvan", "fhir", "hdbank", "vnpay", "payos", "momo", "sepay", "camt", "payment", "bhyt")
 }
-DEPARTMENT_FORMATS: Mapping[str, str] = {"einvoice": "tvan", "telehealth": "fhir", "payment": "payment"}
+DEPARTMENT_FORMATS: Mapping[str, str] = {"einvoice": "tvan", "telehealth": "fhir", "payment": "payment", "visit": "bhyt"}
 
 
 def load(name: str) -> Format:

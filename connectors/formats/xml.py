@@ -75,9 +75,9 @@ class Node:
         return "\x1f".join(parts).encode()  # XML has no such character, so parts cannot run into each other
 
 
-def read(raw: bytes) -> Node:
+def read(raw: bytes, most_bytes: int = MAX_BYTES) -> Node:
     """The document's root. Raises Reject: the causes of `element`, and `xml_deep`."""
-    return _node(element(raw), 1)
+    return _node(element(raw, most_bytes), 1)
 
 
 def element(raw: bytes, most_bytes: int = MAX_BYTES) -> etree._Element:

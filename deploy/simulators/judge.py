@@ -9,15 +9,25 @@ from pathlib import Path
 
 import orjson
 
-from deploy.simulators import judge_einvoice, judge_payment, judge_telehealth
+from deploy.simulators import judge_einvoice, judge_payment, judge_telehealth, judge_visit
 from deploy.simulators.judge_cells import GROUPS, Cell, Fact, Place, Value, cells
-from deploy.simulators.judge_lines import BankLine, Line, TaxLine, TelehealthLine, read
+from deploy.simulators.judge_lines import BankLine, Line, TaxLine, TelehealthLine, VisitLine, read
 
 Rows = Sequence[Mapping[str, object]]
 TOLERANCE = 0.055
 SHOWN = 200
-FIGURES = {"einvoice": judge_einvoice.FIGURES, "telehealth": judge_telehealth.FIGURES, "payment": judge_payment.FIGURES}
-HASHED = {"einvoice": ("tax", "message"), "telehealth": ("health", "encounter"), "payment": ("payment", "transaction")}
+FIGURES = {
+    "einvoice": judge_einvoice.FIGURES,
+    "telehealth": judge_telehealth.FIGURES,
+    "payment": judge_payment.FIGURES,
+    "visit": judge_visit.FIGURES,
+}
+HASHED = {
+    "einvoice": ("tax", "message"),
+    "telehealth": ("health", "encounter"),
+    "payment": ("payment", "transaction"),
+    "visit": ("health", "record"),
+}
 
 
 @dataclass(frozen=True)
@@ -80,13 +90,20 @@ def truth(files: Iterable[Path]) -> Truth:
     tax = [line for line in lines if isinstance(line, TaxLine)]
     telehealth = [line for line in lines if isinstance(line, TelehealthLine)]
     banks = [line for line in lines if isinstance(line, BankLine)]
-    named = {"einvoice": judge_einvoice.ids(tax), "telehealth": judge_telehealth.ids(telehealth), "payment": judge_payment.ids(banks)}
-    of: dict[str, Sequence[Line]] = {"einvoice": tax, "telehealth": telehealth, "payment": banks}
+    hospitals = [line for line in lines if isinstance(line, VisitLine)]
+    named = {
+        "einvoice": judge_einvoice.ids(tax),
+        "telehealth": judge_telehealth.ids(telehealth),
+        "payment": judge_payment.ids(banks),
+        "visit": judge_visit.ids(hospitals),
+    }
+    of: dict[str, Sequence[Line]] = {"einvoice": tax, "telehealth": telehealth, "payment": banks, "visit": hospitals}
     return Truth(
         facts={
             "einvoice": list(judge_einvoice.facts(tax)),
             "telehealth": list(judge_telehealth.facts(telehealth)),
             "payment": list(judge_payment.facts(banks)),
+            "visit": list(judge_visit.facts(hospitals)),
         },
         required={department: required for department, (required, _) in named.items()},
         possible={department: required | optional for department, (required, optional) in named.items()},

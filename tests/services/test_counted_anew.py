@@ -5,7 +5,6 @@ import pytest
 
 from deploy.commands import parts as command
 from sinks.migrations import migrate
-from sinks.roles import OWNER
 from streams.department import NAMES, department
 from tests.services.space import Space
 from tests.world import arrivals
@@ -42,27 +41,6 @@ def test_an_update_counts_figures_anew_before_anybody_sees_them(filled: Space) -
     assert filled.rows("select count(*) from owed") == [(0,)]
     assert filled.rows("select batch, followed_at from batch order by 1") == lags
     assert len(said) == len(NAMES)
-
-
-def test_measures_that_a_department_gets_later_are_counted_from_the_events_that_are_there(filled: Space) -> None:
-    payment = department("payment")
-    right = derived(filled)
-    older, newer = payment.measures[:5], payment.measures[5:]
-    with psycopg.connect(filled.dsn, autocommit=True) as connection:
-        schemas = {"1m": "minute, known, unit, kind", "1d": "day, unit, kind", "10m": "slot, unit"}
-        for rollup, keys in schemas.items():
-            for name in newer:
-                connection.execute(f"alter table {filled.name}.payment_{rollup} drop column {name} cascade")  # our own names
-            shown = f"select {keys}, {', '.join(older)} from {filled.name}.payment_{rollup}"
-            for board in (f"board_{filled.name}", f"board_at_{filled.name}"):
-                connection.execute(f"create view {board}.payment_{rollup} as {shown}")
-                connection.execute(f"alter view {board}.payment_{rollup} owner to {OWNER}")
-        connection.execute("delete from ioc.migration where space = %s and name like '%%measures%%'", [filled.name])
-    assert migrate(filled.dsn, filled.settings) == ["department_payment_measures1"]
-    command.count_anew(filled.settings, "payment", lambda words: None)
-    assert derived(filled) == right
-    (unstated,) = filled.rows("select sum(unstated) from payment_1m")
-    assert unstated[0] > 0
 
 
 def _forget_steps(space: Space) -> None:
