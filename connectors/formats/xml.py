@@ -85,9 +85,9 @@ class Document(NamedTuple):
     misdeclared: bool
 
 
-def read(raw: bytes) -> Node:
+def read(raw: bytes, most_bytes: int = MAX_BYTES) -> Node:
     """The document's root. Raises Reject: the causes of `document`, and `xml_deep`."""
-    return node(element(raw))
+    return node(element(raw, most_bytes))
 
 
 def element(raw: bytes, most_bytes: int = MAX_BYTES) -> etree._Element:
