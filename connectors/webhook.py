@@ -21,7 +21,7 @@ from connectors.intake import Intake, Message, intake
 from connectors.spool import Spool, folder
 from streams import metrics
 from streams.errors import Misconfigured, Retry
-from streams.event import encode
+from streams.event import Fused, encode
 from streams.pseudonym import Keys
 from streams.settings import Settings, Source
 from streams.topics import topic
@@ -246,8 +246,10 @@ class Hook:
             f"webhook {name} is stopped: more than 20 % of its last 500 notices were rejected",
             mend=f"see `ioc quarantine list`, then `ioc pull {name} --reset-fuse`",
         )
-        place = Message(topic("cursors", self.intake.space), name.encode(), encode(Place(blown_at_us=time.time_ns() // 1000)))
-        if not await self._kept([place]):
+        now_us = time.time_ns() // 1000
+        place = Message(topic("cursors", self.intake.space), name.encode(), encode(Place(blown_at_us=now_us)))
+        told = Fused(source=name, department=self.intake.department.name, at_us=now_us, blown=True)
+        if not await self._kept([place, Message(topic("asked", self.intake.space), name.encode(), encode(told))]):
             log.error(f"webhook {name}: Kafka did not take note that the fuse has blown; it holds until this process ends")
 
     def _may_keep_forged(self) -> bool:

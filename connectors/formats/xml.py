@@ -121,6 +121,11 @@ def document(raw: bytes, most_bytes: int = MAX_BYTES) -> Document:
         raise _broken(again, error) from None
 
 
+def undeclared(text: str) -> str:
+    """The text without a declaration, which may tell of an encoding that it no longer has."""
+    return _DECLARATION.sub("", text.removeprefix("\ufeff"), count=1)
+
+
 def node(element: etree._Element) -> Node:
     """An element that `document` read, and all below it. Raises Reject `xml_deep`."""
     found: list[Node] = []

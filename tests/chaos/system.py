@@ -145,8 +145,8 @@ class System:
         return self._ids[department, name]
 
     @cached_property
-    def _keys(self) -> dict[str, str]:
-        held: dict[str, str] = json.loads((self._settings.state_dir / "secrets" / "keys.json").read_text())
+    def _keys(self) -> dict[str, Any]:
+        held: dict[str, Any] = json.loads((self._settings.state_dir / "secrets" / "keys.json").read_text())
         return held
 
     def _received(self) -> int:

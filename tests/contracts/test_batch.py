@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 
 from sinks.batch import Batch, Preparer
-from streams.pseudonym import DOMAINS, Keys
+from streams import sealing
+from streams.pseudonym import DOMAINS, Keys, Pseudonyms
 from streams.store import Partition, Records
 
 ID, BODY, SELLER = "ab" * 16, "cd" * 8, "12" * 16
@@ -17,7 +17,7 @@ EVENT: dict[str, Any] = {"id": ID, "body": BODY, "source": "s", "event_time_us":
 
 def prepared(*events: dict[str, Any]) -> Batch:
     values = [json.dumps(event).encode() for event in events]
-    preparer = Preparer(Keys(dict.fromkeys(DOMAINS, b"k" * 32), Fernet.generate_key()))
+    preparer = Preparer(Keys(dict.fromkeys(DOMAINS, (Pseudonyms(b"k" * 32),)), sealing.pair()[0]))
     return preparer.prepare([Records(Partition("einvoice", "0" * 32, 0), 0, len(values), values, [0] * len(values))])
 
 
