@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
@@ -10,8 +11,9 @@ from msgspec import structs
 
 from connectors import formats
 from connectors.connector import Refused
+from connectors.formats import layers, signatures
 from streams.department import Department, department
-from streams.errors import Reject
+from streams.errors import Misconfigured, Reject
 from streams.event import Event, Rejected, encode
 from streams.pseudonym import Keys, Pseudonyms, also_known_as
 from streams.settings import Source
@@ -35,7 +37,8 @@ class Message(NamedTuple):
 @dataclass(frozen=True)
 class Intake:
     """The door of one source. trusted: its records need no signature of their own, because the list they stand in has one or an
-    operator handed them over. newer: makes the names that are to follow, while one key takes over from another: records tell both."""
+    operator handed them over. authorities: as in `formats.Arrival`. newer: makes the names that are to follow, while one key takes over from another:
+    records tell both."""
 
     source: Source
     department: Department
@@ -45,13 +48,16 @@ class Intake:
     space: str = LIVE
     secret: bytes | None = field(default=None, repr=False)
     trusted: bool = False
+    authorities: bytes | None = field(default=None, repr=False)
     newer: Pseudonyms | None = field(default=None, repr=False)
     _failures: set[str] = field(default_factory=set, repr=False)
 
     def split(self, raw: bytes) -> list[bytes]:
         """The records in what a connector got in one piece."""
         try:
-            return self.format.split(raw)
+            return [record for document in layers.documents(raw) for record in self.format.split(document)]
+        except Reject:
+            return [raw]  # `take` says why
         except Exception as error:
             self._failed(error)
             return [raw]
@@ -67,13 +73,14 @@ class Intake:
             secret=self.secret,
             bank=None if bank is None else str(bank),
             trusted=self.trusted,
+            authorities=self.authorities,
         )
 
     def take(self, record: bytes, arrival: formats.Arrival) -> list[Message]:
         """The messages of one record: its events, or one reject. Never raises, whatever the bytes."""
         try:
-            events = self.format.parse(record, arrival)
-            newer = self.format.parse(record, replace(arrival, pseudonyms=self.newer)) if self.newer else ()
+            events = self._read(record, arrival)
+            newer = self._read(record, replace(arrival, pseudonyms=self.newer)) if self.newer else ()
             return [self._event(event, other) for event, other in zip_longest(events, newer)]
         except Reject as reject:
             return [self.refuse(Refused(record, reject.cause, reject.wrong), arrival.known_at_us)]
@@ -81,6 +88,9 @@ class Intake:
             self._failed(error)
             wrong = f"our parser failed with {type(error).__name__}: a defect to be reported; retry the record once it is mended"
             return [self.refuse(Refused(record, "parser_error", wrong), arrival.known_at_us)]
+
+    def _read(self, record: bytes, arrival: formats.Arrival) -> list[Event]:
+        return [event for document in layers.documents(record) for event in self.format.parse(document, arrival)]
 
     def is_signed(self, record: bytes, message: Message, arrival: formats.Arrival) -> bool:
         """Whether a record that became the reject `message` had passed the check of its signature: it had if it fails that check under
@@ -132,11 +142,26 @@ def _told(record: Event | Rejected, newer: Event | Rejected | None) -> bytes:
 
 
 def intake(source: Source, keys: Keys, space: str = LIVE) -> Intake:
-    """The door of a source. Raises Misconfigured when its department or format does not exist."""
+    """The door of a source. Raises Misconfigured when its department or format does not exist, or its bundle of authorities cannot be read."""
     owner = department(source.department)
     name = source.format or formats.DEPARTMENT_FORMATS[owner.name]
     reads_trusted = source.connector in ("files", "query")
     secret = source.secret() if source.connector == "webhook" else None
-    return Intake(
-        source, owner, formats.load(name), keys, keys.domain(owner.domain), space, secret, reads_trusted, keys.newer(owner.domain)
-    )
+    pseudonyms, format = keys.domain(owner.domain), formats.load(name)
+    return Intake(source, owner, format, keys, pseudonyms, space, secret, reads_trusted, _authorities(source), keys.newer(owner.domain))
+
+
+def _authorities(source: Source) -> bytes | None:
+    """The bundle that `options.authorities` names (a PEM file); None where signatures in documents are not looked at."""
+    named = source.options.get("authorities")
+    if named is None:
+        return None
+    try:
+        bundle = Path(str(named)).read_bytes()
+    except OSError as error:
+        raise Misconfigured(
+            f"source {source.name}: the bundle of authorities {named} cannot be read ({type(error).__name__})",
+            "give a file of certificates in PEM",
+        ) from error
+    signatures.trusted(bundle)
+    return bundle

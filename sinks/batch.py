@@ -108,7 +108,23 @@ class Part:
             if own == body:
                 self.repeats.append(Repeat(chosen.name, event.id, False, event.source, event.known_at_us))
             else:
+                self._swap(event.id.lower(), _whole(body), value, counts)
                 self.conflicts.append(_conflict(event, own, value))
+
+    def _swap(self, id: str, body: int, value: bytes, counts: Counts) -> None:
+        """What was set against the batch's own first of that id, which is not the first of all: that one had another body."""
+        first, name = _whole(self.seen[copy.uuid(id)][1]), self.department.name
+        repeats = [each for each in self.repeats if each.id.lower() == id]
+        conflicts = [each for each in self.conflicts if each.id.lower() == id and each.body == body]
+        self.repeats = [each for each in self.repeats if each not in repeats]
+        self.conflicts = [each for each in self.conflicts if each not in conflicts]
+        self.repeats += [Repeat(name, each.id, False, each.source, each.known_at_us) for each in conflicts]
+        self.conflicts += [Conflict(each.id, first, each.source, each.known_at_us, value) for each in repeats]
+        for found, by in ((repeats, 1), (conflicts, -1)):
+            for each in found:
+                minute = each.known_at_us // MINUTE_US
+                counts.change(name, each.source, minute, "conflict", by)
+                counts.change(name, each.source, minute, "duplicate", -by)
 
 
 @dataclass
@@ -232,7 +248,12 @@ class Preparer:
 
 
 def _conflict(event: Any, body: bytes, value: bytes) -> Conflict:
-    return Conflict(event.id, int.from_bytes(body[4:], "big", signed=True), event.source, event.known_at_us, value)
+    return Conflict(event.id, _whole(body), event.source, event.known_at_us, value)
+
+
+def _whole(body: bytes) -> int:
+    """A body, encoded, as a number."""
+    return int.from_bytes(body[4:], "big", signed=True)
 
 
 def _encode_of(department: Department) -> Any:

@@ -74,10 +74,15 @@ insert into quarantine (id, department, source, known_at, cause, wrong, sealed, 
 select * from unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::int[]) n
 order by 1 on conflict (id) do nothing returning id"""
 _CONFLICT = """
-insert into conflict (department, id, body, source, known_at, event)
-select * from unnest(%s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[]) n
-order by 1, 2, 3 on conflict do nothing"""
-
+with n as (
+  select *, row_number() over (partition by department, id, body order by known_at) as nth
+  from unnest(%s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[]) n(department, id, body, source, known_at, event)
+), kept as (
+  insert into conflict select department, id, body, source, known_at, event from n where nth = 1 order by 1, 2, 3
+  on conflict do nothing returning department, id, body
+)
+insert into repeat (department, id, rejected, source, known_at, body)
+select n.department, n.id, false, n.source, n.known_at, n.body from n left join kept k using (department, id, body) where nth > 1 or k.id is null"""
 _REPEAT = """
 insert into repeat (department, id, rejected, source, known_at)
 select * from unnest(%s::text[], %s::uuid[], %s::bool[], %s::text[], %s::timestamptz[]) n"""

@@ -10,9 +10,9 @@ from typing import Any
 
 import orjson
 
-from deploy.simulators import judge_einvoice, judge_payment, judge_telehealth, judge_video
+from deploy.simulators import judge_einvoice, judge_payment, judge_telehealth, judge_video, judge_visit
 from deploy.simulators.judge_cells import GROUPS, Cell, Fact, Place, Value, cells
-from deploy.simulators.judge_lines import BankLine, Line, TaxLine, TelehealthLine, VideoLine, read
+from deploy.simulators.judge_lines import BankLine, Line, TaxLine, TelehealthLine, VideoLine, VisitLine, read
 
 Rows = Sequence[Mapping[str, object]]
 TOLERANCE = 0.055
@@ -22,12 +22,14 @@ FIGURES = {
     "telehealth": judge_telehealth.FIGURES,
     "payment": judge_payment.FIGURES,
     "telequality": judge_video.FIGURES,
+    "visit": judge_visit.FIGURES,
 }
 HASHED = {
     "einvoice": ("tax", "message"),
     "telehealth": ("health", "encounter"),
     "payment": ("payment", "transaction"),
     "telequality": ("health", "telequality"),
+    "visit": ("health", "record"),
 }
 
 
@@ -92,19 +94,28 @@ def truth(files: Iterable[Path]) -> Truth:
     telehealth = [line for line in lines if isinstance(line, TelehealthLine)]
     banks = [line for line in lines if isinstance(line, BankLine)]
     video = [line for line in lines if isinstance(line, VideoLine)]
+    hospitals = [line for line in lines if isinstance(line, VisitLine)]
     named = {
         "einvoice": judge_einvoice.ids(tax),
         "telehealth": judge_telehealth.ids(telehealth),
         "payment": judge_payment.ids(banks),
         "telequality": judge_video.ids(video),
+        "visit": judge_visit.ids(hospitals),
     }
-    of: dict[str, Sequence[Line]] = {"einvoice": tax, "telehealth": telehealth, "payment": banks, "telequality": video}
+    of: dict[str, Sequence[Line]] = {
+        "einvoice": tax,
+        "telehealth": telehealth,
+        "payment": banks,
+        "telequality": video,
+        "visit": hospitals,
+    }
     return Truth(
         facts={
             "einvoice": list(judge_einvoice.facts(tax)),
             "telehealth": list(judge_telehealth.facts(telehealth)),
             "payment": list(judge_payment.facts(banks)),
             "telequality": list(judge_video.facts(video)),
+            "visit": list(judge_visit.facts(hospitals)),
         },
         required={department: required for department, (required, _) in named.items()},
         possible={department: required | optional for department, (required, optional) in named.items()},

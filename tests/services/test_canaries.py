@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode
@@ -46,19 +47,19 @@ PERSON, WORDS = f"NGUYỄN THỊ {LETTERS}", f"đau ngực trái {LETTERS}"
 CCCD, PHONE, CARD, MST = f"001{DIGITS}", f"0{DIGITS}", f"GD4010{DIGITS}", f"0{DIGITS}"
 SECRET = b"shared-with-the-departments"
 BANKS = ("hdbank", "vnpay", "payos")
-FIGURES = {
-    "TgTThue",
-    "TgTTTBSo",
-    "TgTCThue",
-    "TgTToan",
-    "amount",
-    "paidAmount",
-    "transactionAmount",
-    "versionId",
-    "Amt",
-    "vnp_Amount",
+FIGURES = {"TgTThue", "TgTTTBSo", "TgTCThue", "TgTToan", "amount", "paidAmount", "transactionAmount", "versionId"}  # a number there is one
+FIGURES |= {
     "transferAmount",
-}  # a number there is one, or a time
+    "createdTime",
+    "responseTime",
+    "Amt",
+    "T_TONGCHI_BV",
+    "T_TONGCHI",
+    "T_BNTT",
+    "T_BNCCT",
+    "T_BHTT",
+    "vnp_Amount",
+}
 
 
 def traces() -> list[bytes]:
@@ -321,17 +322,27 @@ def payos(secret: bytes, amount: str) -> dict[str, object]:
     return {"code": "00", "desc": WORDS, "success": True, "data": data, "signature": signature}
 
 
+def visited(number: int, own: str) -> bytes:
+    """The totals of a visit."""
+    who = f"<MA_BN>{PHONE}</MA_BN><HO_TEN>{PERSON}</HO_TEN><SO_CCCD>{CCCD}</SO_CCCD><MA_THE_BHYT>{CARD}</MA_THE_BHYT><GHI_CHU>{WORDS}</GHI_CHU>"
+    what = f"<MA_LK>{LETTERS}{number}</MA_LK><NGAY_VAO>202611200730</NGAY_VAO><T_BNTT>{own}</T_BNTT><MA_CSKCB>38001</MA_CSKCB>"
+    return f"<TONG_HOP>{what}{who}</TONG_HOP>".encode()
+
+
 def at_hand(folder: Path) -> dict[str, Path]:
-    """Files of the three departments, good and broken, under names that are canaries themselves."""
+    """Files of the departments, good and broken, under names that are canaries themselves."""
     held = {
         "einvoice": [planted(500), *(corrupt(planted(501), way) for way in range(9))],
         "telehealth": [json.dumps(session(500)).encode(), json.dumps(session(501) | {"status": PERSON}).encode(), f'{{"{PERSON}'.encode()],
         "payment": [json.dumps(paid(500)).encode(), json.dumps(paid(501) | {"paidAmount": PERSON}).encode()],
+        "visit": [visited(500, "50000"), visited(501, PERSON), visited(502, "50000")[:-9]],
     }
+    for name in NAMES:  # of the others some of the cases, a canary in each of their fields
+        held.setdefault(name, [raw for case in CASES if case.department == name for _, raw in islice(mutated(case), 40)][:200])
     for department, documents in held.items():
         (folder / department).mkdir(parents=True)
         for number, raw in enumerate(documents):
-            end = "xml" if department == "einvoice" else "json"
+            end = "xml" if raw[:1] == b"<" else "json"
             (folder / department / f"{LETTERS} {PHONE} {number}.{end}").write_bytes(raw)
         (folder / department / f"{LETTERS}.zip").write_bytes(b"PK\x03\x04" + PERSON.encode())
     return {department: folder / department for department in held}
