@@ -35,14 +35,14 @@ FIXES = {
     "time": "  - strip: {at: paidTime, characters: '-: '}\n",
     "missing": "  - set: {at: /status, to: '00'}\n",
     "json_cut": "  - strip: {outside: ['{', '}']}\n",
-    "encoding": "  - read_as: {encoding: windows-1258}\n",
+    "xml_broken": "  - strip: {outside: ['<', '>']}\n",
 }
 
 
 def good(cause: str, number: int) -> tuple[str, bytes]:
     """(department, record) as it should have been."""
-    if cause == "encoding":
-        return "einvoice", message(number).replace(b"<Ten>A<", "<Ten>Công ty Hồng Hà<".encode())
+    if cause == "xml_broken":
+        return "einvoice", message(number).replace(b"2026-11-20", b"2026-11-10")
     n = [*FIXES].index(cause) * OF_EACH + number
     paid = f"202611{1 + n % 15:02d}0{n % 10}0000"  # days gone by at NOW
     return "payment", json.dumps(item(n, amount=f"{1000 + n}.00") | {"paidTime": paid, "merchantId": f"380{n % 27:02d}"}).encode()
@@ -50,8 +50,8 @@ def good(cause: str, number: int) -> tuple[str, bytes]:
 
 def broken(cause: str, record: bytes) -> bytes:
     """The same as it came."""
-    if cause == "encoding":
-        return record.replace("Công ty Hồng Hà".encode(), b"C\xf4ng ty H\xf4\xccng H\xe0")
+    if cause == "xml_broken":
+        return b"HTTP/1.1 200 OK\r\n\r\n" + record
     held = json.loads(record)
     if cause == "number":
         held["paidAmount"] = f"{held['paidAmount']} đ"
