@@ -91,7 +91,7 @@ class House:
     def ioc(self, *words: str, code: int = 0, **environment: str) -> Any:
         """What a command answers to scripts."""
         done = subprocess.run(
-            self.command(*words, "--json"), env=self.fleet.environment | environment, capture_output=True, text=True, timeout=120
+            self.command(*words, "--json"), env=self.fleet.environment | environment, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == code, (words, done.stdout[-1000:], done.stderr[-3000:])
         return json.loads(done.stdout) if done.stdout.strip() else done.stderr
@@ -141,7 +141,7 @@ def house(make: Callable[[], House]) -> House:
     return make()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_ten_thousand_records_of_five_causes_healed_by_five_repairs_equal_a_run_that_was_never_broken(
     house: House, settings: Settings, parts: Parts
 ) -> None:
