@@ -79,7 +79,8 @@ class Fhir:
                 cursor = _text(newest)
             fresh = [(digest, record) for digest, record in self._recent.new(records) if digest not in given]
             given = frozenset(digest for digest, _ in fresh) or given
-            yield Page([record for _, record in fresh], cursor, following is not None, token=list(given))
+            included = [bytes(entry.resource) for entry in bundle.entry if bytes(entry.resource) and not _is_match(entry)]
+            yield Page(_together([record for _, record in fresh], included), cursor, following is not None, token=list(given))
             if following is None:
                 return
             if ordered and stamps and stamps[-1] > bound:
@@ -115,7 +116,8 @@ class Fhir:
 
 
 def connect(source: Source, state_dir: Path) -> Fhir:
-    """The connector of a `fhir` source; url is the server's base. Options: resource, limit (resources a page), overlap_seconds.
+    """The connector of a `fhir` source; url is the server's base. Options: resource, include (what comes along:
+    `Encounter:service-provider`), limit (resources a page), overlap_seconds.
 
     Raises Misconfigured.
     """
@@ -125,7 +127,18 @@ def connect(source: Source, state_dir: Path) -> Fhir:
         raise Misconfigured(f"source {source.name}: options.resource is no FHIR type", 'write e.g. resource = "Encounter"')
     path = base.url.path.rstrip("/")
     search = base.url if path.endswith("/" + resource) else base.url.copy_with(path=f"{path}/{resource}")
+    include = text(source, "include", "")
+    if include:
+        search = search.copy_add_param("_include", include)
     return Fhir(base, search, number(source, "limit", 200), number(source, "overlap_seconds", 10))
+
+
+def _together(records: list[bytes], included: list[bytes]) -> list[bytes]:
+    """The records; with what they refer to, where the server sent it along."""
+    if not records or not included:
+        return records
+    entries = b",".join(b'{"resource":%s}' % each for each in (*records, *included))
+    return [b'{"resourceType":"Bundle","type":"collection","entry":[%s]}' % entries]
 
 
 def _is_match(entry: _Entry) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import structlog
@@ -13,14 +13,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from connectors import cursors
+from connectors import caller, cursors
+from connectors.connector import Refused
 from connectors.cursors import Place
 from connectors.fuse import Fuse
 from connectors.intake import Intake, Message, intake
 from connectors.spool import Spool, folder
 from streams import metrics
 from streams.errors import Misconfigured, Retry
-from streams.event import encode
+from streams.event import Fused, encode
 from streams.pseudonym import Keys
 from streams.settings import Settings, Source
 from streams.topics import topic
@@ -36,21 +37,23 @@ log = structlog.get_logger()
 
 
 class Said(NamedTuple):
-    """An answer: HTTP status and JSON."""
+    """An answer: HTTP status and JSON, None for an empty one."""
 
     status: int
-    content: Mapping[str, object]
+    content: Mapping[str, object] | None
 
 
 class Words(NamedTuple):
-    """How one bank wants to be answered: the notice is safe; its signature is wrong; not now, send it again."""
+    """How one sender wants to be answered: the notice is safe; its signature is wrong; not now, send it again; it is safe, and unreadable."""
 
     confirmed: Said
     forged: Said
     busy: Said
+    unread: Said | None = None
 
 
-# HDBank: a code 00-05 or 99, what 01-05 mean is not published, so 99. VNPAY: RspCode. payOS: any 2xx confirms (domain.md 3).
+# HDBank: a code 00-05 or 99, what 01-05 mean is not published, so 99. VNPAY: RspCode. payOS: any 2xx confirms. MoMo: 204. SePay: 200 and success.
+# Hospitals: as the health portal of a province answers them (trangThai 1: taken, 2: not).
 WORDS: Mapping[str, Words] = {
     "hdbank": Words(
         Said(200, {"code": "00", "message": "success"}),
@@ -63,7 +66,18 @@ WORDS: Mapping[str, Words] = {
         Said(503, {"RspCode": "99", "Message": "Try again"}),
     ),
     "payos": Words(Said(200, {"success": True}), Said(401, {"success": False}), Said(503, {"success": False})),
+    "momo": Words(Said(204, None), Said(400, {"message": "invalid signature"}), Said(503, {"message": "try again"})),
+    "sepay": Words(Said(200, {"success": True}), Said(401, {"success": False}), Said(503, {"success": False})),
+    "bhyt": Words(
+        Said(200, {"trangThai": 1, "maLoi": None}),
+        Said(401, {"trangThai": 2, "maLoi": "401"}),
+        Said(503, {"trangThai": 2, "maLoi": "503"}),
+        Said(201, {"trangThai": 2, "maLoi": "cấu trúc hồ sơ"}),
+    ),
 }
+CALLERS: Mapping[str, str] = {"sepay": "hmac", "bhyt": "bearer"}
+"""Formats whose sender proves itself in a header: how it usually does."""
+LIMITS = {"bhyt": 2 << 20}
 
 
 def routes(settings: Settings, keys: Keys, producer: AIOKafkaProducer, kafka: Mapping[str, Any]) -> list[Route]:
@@ -77,7 +91,14 @@ def routes(settings: Settings, keys: Keys, producer: AIOKafkaProducer, kafka: Ma
             return JSONResponse({"error": "no such hook"}, 404)
         return await hook.received(request)
 
-    return [Route("/hooks/{source}", received, methods=["GET", "POST"], name="hooks")]
+    async def asked(request: Request) -> Response:
+        hook = hooks.get(request.path_params["source"])
+        return JSONResponse({"error": "no such hook"}, 404) if hook is None else await hook.asked(request)
+
+    return [
+        Route("/hooks/{source}", received, methods=["GET", "POST"], name="hooks"),
+        Route("/hooks/{source}/token", asked, methods=["POST"], name="tokens"),
+    ]
 
 
 def producer_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,6 +115,8 @@ class Hook:
     producer: AIOKafkaProducer
     kafka: Mapping[str, Any] = field(repr=False)
     spool: Spool | None = None
+    check: caller.Check | None = None
+    most_bytes: int = NOTICE_LIMIT_BYTES
     _fuse: Fuse | None = None
     _looked_at: float = 0.0
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
@@ -107,17 +130,16 @@ class Hook:
         """The answer to one notice."""
         known_at_us = time.time_ns() // 1000
         try:
-            raw = request.scope["query_string"] if request.method == "GET" else await _body(request)
+            raw = request.scope["query_string"] if request.method == "GET" else await _body(request, self.most_bytes)
         except ClientDisconnect:
             return self._answer("cut", Said(400, {"error": "cut"}))
-        if raw is None or len(raw) > NOTICE_LIMIT_BYTES:
+        if raw is None or len(raw) > self.most_bytes:
             return self._answer("too_large", Said(413, {"error": "too large"}))
+        if self.check is not None and caller.is_form(kind := request.headers.get("content-type", "")):
+            raw = caller.file_in_form(kind, raw)
         if self._waiting >= WAITING_LIMIT or not await self._holds():
             return self._answer("busy", self.words.busy)
-        arrival = self.intake.arrival(known_at_us)
-        messages = self.intake.take(raw, arrival)
-        # what anyone may have sent neither blows the fuse nor fills the quarantine, and is not confirmed
-        forged = any(message.cause and not self.intake.is_signed(raw, message, arrival) for message in messages)
+        messages, forged = self._taken(request, raw, known_at_us)
         if forged and not self._may_keep_forged():
             return self._answer("too_many_forged", Said(429, {"error": "too many"}))
         if not await self._kept(messages) or not await self._spooled(raw, known_at_us):
@@ -126,7 +148,32 @@ class Hook:
         if forged:
             self._audit(request)
             return self._answer("forged", self.words.forged)
+        if self.words.unread is not None and any(message.cause for message in messages):
+            return self._answer("unread", self.words.unread)
         return self._answer("confirmed", self.words.confirmed)
+
+    async def asked(self, request: Request) -> Response:
+        """A token for a caller who knows the secret (OAuth2 client credentials, or a login)."""
+        name, secret = self.intake.source.name, self.intake.source.secret()
+        body = await _body(request)
+        if not secret or body is None or not caller.asks_rightly(request.headers, body, secret):
+            self._audit(request)
+            return self._answer("forged", Said(401, {"error": "invalid_client"}))
+        given = {"access_token": caller.token(name, secret, time.time()), "token_type": "Bearer", "expires_in": caller.TOKEN_SECONDS}
+        return self._answer("token", Said(200, given))
+
+    def _taken(self, request: Request, raw: bytes, known_at_us: int) -> tuple[list[Message], bool]:
+        """What becomes of a notice, and whether anyone may have sent it: such a one neither blows the fuse nor fills the quarantine, and is not
+        confirmed."""
+        if self.check is not None:
+            if self.check(request.headers, raw, known_at_us / 1e6):
+                arrival = self.intake.arrival(known_at_us)
+                return [message for record in self.intake.split(raw) for message in self.intake.take(record, arrival)], False
+            wrong = "the headers do not prove that this source's sender wrote the notice"
+            return [self.intake.refuse(Refused(raw, "signature", wrong), known_at_us)], True
+        arrival = self.intake.arrival(known_at_us)
+        messages = self.intake.take(raw, arrival)
+        return messages, any(message.cause and not self.intake.is_signed(raw, message, arrival) for message in messages)
 
     async def _kept(self, messages: Sequence[Message]) -> bool:
         """Whether Kafka acknowledged all of them in time. What comes later is a repeat of what the bank will send again."""
@@ -199,8 +246,10 @@ class Hook:
             f"webhook {name} is stopped: more than 20 % of its last 500 notices were rejected",
             mend=f"see `ioc quarantine list`, then `ioc pull {name} --reset-fuse`",
         )
-        place = Message(topic("cursors", self.intake.space), name.encode(), encode(Place(blown_at_us=time.time_ns() // 1000)))
-        if not await self._kept([place]):
+        now_us = time.time_ns() // 1000
+        place = Message(topic("cursors", self.intake.space), name.encode(), encode(Place(blown_at_us=now_us)))
+        told = Fused(source=name, department=self.intake.department.name, at_us=now_us, blown=True)
+        if not await self._kept([place, Message(topic("asked", self.intake.space), name.encode(), encode(told))]):
             log.error(f"webhook {name}: Kafka did not take note that the fuse has blown; it holds until this process ends")
 
     def _may_keep_forged(self) -> bool:
@@ -220,8 +269,10 @@ class Hook:
             log.warning(f"webhook {self.intake.source.name} refused a bad signature", sender=sender, since_last_line=self._forged_unsaid)
             self._audited_at, self._forged_unsaid = time.monotonic(), 0
 
-    def _answer(self, said: str, answer: Said) -> JSONResponse:
+    def _answer(self, said: str, answer: Said) -> Response:
         metrics.WEBHOOK_ANSWERS.labels(self.intake.source.name, said).inc()
+        if answer.content is None:
+            return Response(status_code=answer.status)
         return JSONResponse(answer.content, answer.status, {"retry-after": "60"} if answer.status in (429, 503) else None)
 
 
@@ -229,19 +280,26 @@ def _hook(source: Source, keys: Keys, settings: Settings, producer: AIOKafkaProd
     words = WORDS.get(source.format or "")
     if words is None:
         raise Misconfigured(f"source {source.name}: a webhook needs format = one of {', '.join(WORDS)}", "write whose notices they are")
-    if not source.secret():
+    if not source.secret() and (source.format not in CALLERS or caller.needs_secret(source)):
         raise Misconfigured(
             f"source {source.name}: a webhook without a credential would take anyone's notices", "write it as env:NAME or file:PATH"
         )
     spool = Spool(folder(settings.state_dir, settings.space, source.name), keys) if settings.archive.raw else None
-    return Hook(intake(source, keys, settings.space), words, producer, kafka, spool)
+    door = intake(source, keys, settings.space)
+    usual = CALLERS.get(source.format or "")
+    if usual is None:
+        return Hook(door, words, producer, kafka, spool)
+    check = caller.check(source, usual)
+    vouched = replace(door, secret=None, trusted=True)  # `check` vouches for what gets this far
+    return Hook(vouched, words, producer, kafka, spool, check, LIMITS.get(source.format or "", NOTICE_LIMIT_BYTES))
 
 
-async def _body(request: Request) -> bytes | None:
+async def _body(request: Request, most_bytes: int = NOTICE_LIMIT_BYTES) -> bytes | None:
+    """The body; None when it is larger than `most_bytes`."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > NOTICE_LIMIT_BYTES:
+        if len(body) > most_bytes:
             return None
     return bytes(body)
 

@@ -71,6 +71,11 @@ def make_environment() -> bool:
         _by_pip(pip, blocks)
     say("installing this checkout, editable")
     _run([*pip, "--no-build-isolation", "-e", str(HOUSE)])
+    if sys.dont_write_bytecode:  # then every start would compile every package anew, for a second and more
+        say("compiling the packages once, as Python is told to keep no bytecode")
+        subprocess.run(
+            [str(VENV / "bin" / "python"), "-m", "compileall", "-q", "-j", "0", str(VENV / "lib")], stdout=subprocess.DEVNULL, check=False
+        )
     marker.write_text(json.dumps(state))
     return True
 

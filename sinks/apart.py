@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -101,6 +102,29 @@ class Apart:
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
+
+
+class FiguresApart:
+    """The processes of the figures, as many as the worker's settings say; a department is followed by whichever is free."""
+
+    def __init__(self, dsn: str, settings: Settings) -> None:
+        self._all = [Apart("figures", dsn, settings) for _ in range(settings.worker.figures)]
+        self._free = queue.LifoQueue[Apart]()  # one that is not needed is not started
+        for each in reversed(self._all):
+            self._free.put(each)
+
+    def catch_up(self, department: str) -> Touched | None:
+        """As `Apart.catch_up`."""
+        chosen = self._free.get()
+        try:
+            return chosen.catch_up(department)
+        finally:
+            self._free.put(chosen)
+
+    def close(self) -> None:
+        """End them; transactions in hand are finished first."""
+        for each in self._all:
+            each.close()
 
 
 class RulesApart(Apart):

@@ -29,7 +29,7 @@ def behind(connection: Connection, chosen: Department, difference: Difference) -
             e
             for at_us in minutes
             for e in _known(connection, chosen, at_us)
-            if (table, key["key"]) in {t.subject for t in chosen.life.tell(e)}
+            if (table, key["key"]) in {subject for subject, _, _ in chosen.life.tell(e)}
         )
     else:
         return []
@@ -50,8 +50,8 @@ def _moving(connection: Connection, chosen: Department, told: list[Any], key: Ma
     )
     counting = next(iter(chosen.life.states))
     for event in told:
-        subjects = {t.subject for t in chosen.life.tell(event)}
-        subjects |= {o.subject for s in subjects for state in found[s][-1:] for o in chosen.life.follows(s, state)}
+        subjects = {subject for subject, _, _ in chosen.life.tell(event)}
+        subjects |= {other for s in subjects for state in found[s][-1:] for other, _, _ in chosen.life.follows(s, state)}
         states = [state for subject in subjects if subject[0] == counting for state in found.get(subject, ())]
         counts = [*(chosen.life.counts(state, units) for state in states), chosen.life.also(event, lambda member, _: units.get(member, ""))]
         if any(count is not None and _lies(count, key) for count in counts):

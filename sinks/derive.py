@@ -88,8 +88,7 @@ def tables(department: Department) -> list[sql.Composed]:
         ),
     ]
     for position, table in enumerate(department.life.states):
-        counted = sql.SQL(", minute timestamptz, unit text, kind text, member uuid") if position == 0 else sql.SQL("")
-        out.append(_sql("create table {} (key uuid primary key, state bytea not null{}) with (fillfactor = 70)", f"{d}_{table}", counted))
+        out.append(state_table(department, table))
         if position == 0 and department.members:
             out.append(_sql("create index {} on {} (minute, member) where minute is not null", f"{d}_{table}_minute", f"{d}_{table}"))
     if department.histogram:
@@ -101,6 +100,15 @@ def tables(department: Department) -> list[sql.Composed]:
             )
         )
     return out
+
+
+def state_table(department: Department, table: str) -> sql.Composed:
+    """The statement that makes the table of a kind of subject."""
+    counts = table == next(iter(department.life.states))
+    counted = sql.SQL(", minute timestamptz, unit text, kind text, member uuid") if counts else sql.SQL("")
+    return _sql(
+        "create table {} (key uuid primary key, state bytea not null{}) with (fillfactor = 70)", f"{department.name}_{table}", counted
+    )
 
 
 def hypertables(department: Department) -> list[tuple[str, str, str]]:
@@ -190,6 +198,12 @@ def view(schema: str, name: str, body: sql.Composable, replace: bool = False) ->
     """The statement that makes a view."""
     start = sql.SQL("create or replace view") if replace else sql.SQL("create view")
     return sql.SQL("{} {} as {}").format(start, sql.Identifier(schema, name), body)
+
+
+def replaced(made: sql.Composed) -> sql.Composed:
+    """The statement `made` of a view, for a view that is there and gets more columns behind those it has."""
+    text = made.as_string(None)
+    return made if text.startswith("create or replace ") else sql.SQL("create or replace {}").format(sql.SQL(text.removeprefix("create ")))
 
 
 def _sql(text: typing.LiteralString, *parts: str | sql.Composable) -> sql.Composed:

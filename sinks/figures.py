@@ -17,7 +17,7 @@ from streams.event import VIETNAM
 from streams.figures import Held
 from streams.lives import middle
 
-By = Literal["total", "day", "hour", "minute", "unit", "kind"]
+By = Literal["total", "day", "hour", "minute", "unit", "kind", "pair"]
 _GROUP: Mapping[str, sql.SQL] = {
     "total": sql.SQL("null::text"),
     "day": sql.SQL("(minute at time zone 'Asia/Ho_Chi_Minh')::date"),
@@ -25,6 +25,7 @@ _GROUP: Mapping[str, sql.SQL] = {
     "minute": sql.SQL("minute"),
     "unit": sql.SQL("nullif(place, '')"),
     "kind": sql.SQL("kind"),
+    "pair": sql.SQL("case when kind like '%%>%%' then unit || '>' || split_part(kind, '>', 2) end"),
 }
 Connection = psycopg.Connection[Any]
 EVER = datetime(2200, 1, 1, tzinfo=UTC)
@@ -72,6 +73,8 @@ def figures(
                 _sites(connection, space, chosen, by, bounds, rows)
         if chosen.histogram:
             _percentiles(connection, chosen, by, bounds, rows)
+        if chosen.glass.online and by == "total" and rows:
+            _online(connection, chosen, rows[None], as_of)
         for name_held, cause in _held(chosen).items():
             _count_held(connection, chosen, by, bounds, rows, name_held, cause)
         said = "heard_1m where department = %(name)s and minute < %(as_of)s" if as_of else "heard where department = %(name)s"
@@ -89,6 +92,7 @@ def figures(
 def _keys(chosen: Department) -> list[str]:
     keys = [*chosen.finish(dict.fromkeys(chosen.measures, 0)), chosen.distinct]
     keys += [f"{chosen.histogram}_p50", f"{chosen.histogram}_p95"] if chosen.histogram else []
+    keys += ["online", "valid"] if chosen.glass.online else []
     return [*keys, *_held(chosen)]
 
 
@@ -182,6 +186,18 @@ def _sites(
         row[f"{chosen.distinct}_taking_part"] = len(network & there) if network else None
 
 
+def _online(connection: Connection, chosen: Department, row: dict[str, Any], as_of: datetime | None) -> None:
+    """`online`: of the units valid on the day how many were measured in the last three minutes, as of then; `valid`: how many there are."""
+    query = sql.SQL(
+        "with t as (select coalesce(%(as_of)s, clock()) as at), u as (select distinct code from unit, t where kind = %(kind)s and valid_from <= "
+        "(at at time zone 'Asia/Ho_Chi_Minh')::date and (valid_to is null or valid_to >= (at at time zone 'Asia/Ho_Chi_Minh')::date)) "
+        "select count(*) filter (where code in (select unit from {}, t where minute > at - interval '3 minutes' and minute <= at and known <= at "
+        "group by 1 having sum({}) > 0)), count(*) from u"
+    ).format(sql.Identifier(f"{chosen.name}_1m"), sql.Identifier(chosen.glass.online or ""))
+    found = connection.execute(query, {"as_of": as_of, "kind": chosen.glass.place_kind}).fetchone()
+    row["online"], row["valid"] = found or (None, None)
+
+
 def _percentiles(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
     table = _placed(f"{chosen.name}_{chosen.histogram}_1m", bounds)
     query = sql.SQL(
@@ -211,9 +227,12 @@ def _count_held(
     connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]], figure: str, cause: str
 ) -> None:
     """Quarantined records: nothing in them can be trusted, so they stand at their arrival and without unit or kind."""
-    place = {"unit": sql.SQL("null::text"), "kind": sql.SQL("null::text"), "minute": sql.SQL("date_trunc('minute', minute)")}.get(
-        by, _GROUP[by]
-    )
+    place = {
+        "unit": sql.SQL("null::text"),
+        "kind": sql.SQL("null::text"),
+        "pair": sql.SQL("null::text"),
+        "minute": sql.SQL("date_trunc('minute', minute)"),
+    }.get(by, _GROUP[by])
     query = sql.SQL(
         "select {}, count(*) from (select known_at as minute from quarantine where department = %(department)s and cause = %(cause)s "
         "and known_at >= %(since)s and known_at < %(until)s and known_at < %(as_of)s) n group by 1"

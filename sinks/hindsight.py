@@ -7,6 +7,7 @@ from streams.department import Department
 
 _DAY = sql.SQL("(minute at time zone 'Asia/Ho_Chi_Minh')::date")
 _SLOT = sql.SQL("date_bin('10 minutes', minute, timestamptz '2020-01-01Z')")
+_NOTHING = sql.SQL(" or exists (select from {minutes} m where {of_minute} = d.{first} and {same} and m.known < {at})")
 _BEFORE = sql.SQL("day < ({} at time zone 'Asia/Ho_Chi_Minh')::date")
 
 
@@ -72,23 +73,49 @@ def views(department: Department, space: str, board: str, board_at: str) -> list
     return out
 
 
+def withdrawn(department: Department, board: str, board_at: str) -> list[sql.Composed]:
+    """The same views of days and slots as `views` makes, with those rows too that come to nothing because what was counted there before the moment
+    was taken back before it: the boards show 0 there then, as live did."""
+    d = department.name
+    return [
+        view(board_at, f"{d}_1d", _then(department, board, board_at, f"{d}_1d", "day unit kind", _DAY, _BEFORE, _NOTHING), replace=True),
+        view(
+            board_at,
+            f"{d}_10m",
+            _then(department, board, board_at, f"{d}_10m", "slot unit", _SLOT, sql.SQL("slot < {}"), _NOTHING),
+            replace=True,
+        ),
+    ]
+
+
 def _explaining(department: Department, space: str, board: str) -> list[sql.Composed]:
     """`event`: all but nested facts, with the moment its figures followed (null: they are owed); `identity`; `counted`: the subjects that count."""
     d = department.name
-    plain = sql.SQL(", ").join(sql.Identifier("e", c.name) for c in columns(department.event) if c.kind not in ("json", "hash"))
+    grown = {name for each in department.grown for name in each.fields}
+    held = [c for c in columns(department.event) if c.kind not in ("json", "hash")]
+    plain = sql.SQL(", ").join(sql.Identifier("e", c.name) for c in held if c.field not in grown)
+    more = sql.SQL("").join(
+        sql.SQL(", {}").format(sql.Identifier("e", c.name)) for c in held if c.field in grown
+    )  # a view grows at its end
     event, batch, identity = (sql.Identifier(space, name) for name in (f"{d}_event", "batch", f"{d}_identity"))
     counted = sql.Identifier(space, f"{d}_{next(iter(department.life.states))}")
     place = sql.SQL("select minute, key, state, nullif(unit, '') as unit, kind, member from {} where minute is not null")
     return [
-        view(board, f"{d}_event", sql.SQL("select {}, b.followed_at from {} e join {} b using (batch)").format(plain, event, batch)),
+        view(
+            board, f"{d}_event", sql.SQL("select {}, b.followed_at{} from {} e join {} b using (batch)").format(plain, more, event, batch)
+        ),
         view(board, f"{d}_identity", sql.SQL("select id, event_time from {}").format(identity)),
         view(board, f"{d}_counted", place.format(counted)),
     ]
 
 
-def _then(department: Department, board: str, board_at: str, table: str, keys: str, of_minute: sql.SQL, before: sql.SQL) -> sql.Composed:
+def _then(
+    department: Department, board: str, board_at: str, table: str, keys: str, of_minute: sql.SQL, before: sql.SQL, nothing: sql.SQL = sql.SQL("")
+) -> sql.Composed:  # fmt: skip
     """A rollup by `keys` (the first is made of minutes by `of_minute`). What lies `before` the moment's day: what it holds now without what
-    became known since; the moment's day and later: from the minutes."""
+    became known since; the moment's day and later: from the minutes. nothing: which rows of nothing stay, beside those of that day."""
+    minutes, first = sql.Identifier(board, f"{department.name}_1m"), sql.Identifier(keys.split()[0])
+    same = sql.SQL(" and ").join(sql.SQL("m.{0} is not distinct from d.{0}").format(sql.Identifier(key)) for key in keys.split()[1:])
     at = sql.SQL("{}()").format(sql.Identifier(board_at, "now"))
     midnight = sql.SQL("date_trunc('day', {}, 'Asia/Ho_Chi_Minh')").format(at)
     names = [*map(sql.Identifier, department.measures)]
@@ -98,10 +125,10 @@ def _then(department: Department, board: str, board_at: str, table: str, keys: s
         "select {first}, {rest}, {plus}, false as seen from {whole} where {before} "
         "union all select {of_minute}, {rest}, {minus}, false from {minutes} where known >= {at} and minute < {midnight} "
         "union all select {of_minute}, {rest}, {plus}, true from {minutes} where known < {at} and minute >= {midnight}"
-        ") d group by {first}, {rest} having bool_or(seen) or {some}"
+        ") d group by {first}, {rest} having bool_or(seen) or {some}{nothing}"
     ).format(
-        first=sql.Identifier(keys.split()[0]), rest=rest, at=at, midnight=midnight, of_minute=of_minute, before=before.format(midnight),
-        whole=sql.Identifier(board, table), minutes=sql.Identifier(board, f"{department.name}_1m"),
+        first=first, rest=rest, at=at, midnight=midnight, of_minute=of_minute, before=before.format(midnight),
+        whole=sql.Identifier(board, table), minutes=minutes, nothing=nothing.format(minutes=minutes, of_minute=of_minute, first=first, same=same, at=at),
         plus=sql.SQL(", ").join(names), minus=sql.SQL(", ").join(sql.SQL("-{}").format(name) for name in names),
         sums=sql.SQL(", ").join(sql.SQL("sum({0})::bigint as {0}").format(name) for name in names),
         some=sql.SQL(" or ").join(sql.SQL("sum({}) <> 0").format(name) for name in names),

@@ -14,6 +14,7 @@ from psycopg import sql
 from sinks import copy, rows_of
 from sinks.derive import READ, Column, add_slots, columns, maker
 from sinks.session import Connection, Session, owe
+from streams.collector import asleep
 from streams.department import Department, department
 from streams.event import Touched, micros, moment, vietnam_day
 from streams.lives import Changes, History, Registry, advance
@@ -56,7 +57,7 @@ class Figures(Session):
         """Take what one transaction can of the owed batches; what was touched, or None when nothing is owed or another worker is
         at it. Raises Retry while the database is away."""
         chosen, name = self._department, self._department.name
-        with self._reaching():
+        with self._reaching(), asleep():
             connection = self._connected()
             with connection.transaction():
                 if not self._locked(connection):

@@ -10,7 +10,7 @@ from typing import LiteralString, cast
 import psycopg
 from psycopg import sql
 
-from sinks import derive, hindsight, roles
+from sinks import derive, growth, hindsight, roles
 from streams.department import departments
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
@@ -24,7 +24,7 @@ Step = tuple[str, str, Callable[[Connection], None]]
 _SQL = Path(__file__).parent / "sql"
 _DEFINED = sql.SQL("security definer set search_path = pg_catalog, pg_temp ")
 """A function that does more than who calls it may."""
-_HIDDEN = ("stream_offset", "outbox", "silence", "beat")
+_HIDDEN = ("stream_offset", "outbox", "silence", "beat", "alias", "quarantine_audit")
 """Tables of live that no replay has any use for."""
 _LOCKS: tuple[tuple[str, LiteralString, LiteralString], ...] = (
     ("await_lock", "void", "pg_advisory_xact_lock"), ("try_lock", "bool", "pg_try_advisory_xact_lock"),
@@ -182,7 +182,8 @@ def _locks(space: str) -> Step:
 
 
 def _derived(space: str) -> Iterator[Step]:
-    for department in departments():
+    for grown in departments():
+        department = growth.contract(grown, 1)
         statements: list[Statement] = [*derive.tables(department)]
         statements += [
             sql.SQL("select create_hypertable({}, {}, chunk_time_interval => {}::interval, create_default_indexes => false)").format(
@@ -198,10 +199,18 @@ def _derived(space: str) -> Iterator[Step]:
         yield _step(f"department_{department.name}_moments", hindsight.moments(department))
         yield _step(f"department_{department.name}_arrivals", hindsight.arrivals(department))
         yield _step(f"department_{department.name}_histories", derive.anew(department))
+        yield _step(f"department_{department.name}_withdrawn", hindsight.withdrawn(department, board(space), board_at(space)))
+        for name, added in growth.steps(grown, schema(space), board(space), board_at(space)):
+            yield name, _step(name, added)[1], partial(_grow, department.name, space, added)
 
 
 def _step(name: str, statements: Sequence[Statement]) -> Step:
     return name, _hash("\n".join(s.as_string(None) for s in statements)), partial(_run, [*statements])
+
+
+def _grow(name: str, space: str, statements: Sequence[Statement], connection: Connection) -> None:
+    growth.refuse_without_events(connection, name, space)
+    _run([*statements], connection)
 
 
 def _grants(space: str) -> Step:
@@ -223,6 +232,8 @@ def _grants(space: str) -> Step:
         ).format(live, duty),
         sql.SQL("grant select (id), insert (rule, unit, until, who, why) on {}.silence to {}").format(live, duty),
     ]
+    noted = sql.Identifier(schema(space), "quarantine_audit")
+    statements.append(sql.SQL("revoke update, delete on {} from {}").format(noted, writer))  # what was noted stays
     if space == LIVE:
         names = sql.SQL(", ").join(sql.Identifier(schema(space), name) for name in _HIDDEN)
         statements.append(sql.SQL("revoke select on {} from {}").format(names, replay))

@@ -17,8 +17,6 @@ from streams.topics import LIVE
 
 Connection = psycopg.Connection[Any]
 STILL_SECONDS = 10
-NICE = 10
-"""By how much whatever works for a replay gives way to live."""
 _HERE = ("127.0.0.1", "::1", "localhost")
 
 
@@ -52,9 +50,10 @@ class Session:
                 give_way(self._connection)
         return self._connection
 
-    def _copy(self, connection: Connection, table: str, data: bytes) -> None:
-        """COPY a block of binary rows into a table."""
-        statement = sql.SQL("copy {} from stdin (format binary)").format(sql.Identifier(table))
+    def _copy(self, connection: Connection, table: str, data: bytes, names: Sequence[str] = ()) -> None:
+        """COPY a block of binary rows into a table. names: of their columns, where a table that has grown may hold them in another order."""
+        columns = sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, names))) if names else sql.SQL("")
+        statement = sql.SQL("copy {}{} from stdin (format binary)").format(sql.Identifier(table), columns)
         with connection.cursor() as cursor, cursor.copy(statement) as into:
             into.write(data)
 
@@ -73,12 +72,25 @@ class Session:
             raise
 
 
+def idle(pid: int = 0) -> None:
+    """Let a process (0: this one) and what it starts work only while nobody else wants the processor, as whatever works for a replay does. Raises OSError
+    where that process is not ours."""
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+    else:
+        os.setpriority(os.PRIO_PROCESS, pid, 19)
+    if not pid and os.getsid(0) == os.getpid():
+        # Linux may share the processor among sessions first (autogroup): idle within ours would not be idle beside the others.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text("19")
+
+
 def give_way(connection: Connection) -> None:
-    """Let the server's own process of this connection be as nice as a replay's, where it runs on this machine and we may say so; else nothing."""
+    """`idle` for the server's own process of this connection, where it runs on this machine and we may say so; else nothing."""
     pid = connection.info.backend_pid
     with contextlib.suppress(OSError):  # no such process here, or not ours
         if connection.info.host in _HERE and b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.setpriority(os.PRIO_PROCESS, pid, NICE)
+            idle(pid)
 
 
 def owe(connection: Connection, departments: Sequence[str], minutes: Sequence[datetime]) -> None:

@@ -64,12 +64,17 @@ def build(settings: Settings, bootstrap: str, store: Store, figures: FigureStore
     )
     touches = app.topic(topic("touched", settings.space), value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
     locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+    free = asyncio.Semaphore(settings.worker.figures)  # departments take turns, and leave the threads that write batches alone
     wanted: set[str] = set()
     decided = asyncio.Event()
 
     async def tell(touched: Sequence[Touched]) -> None:
         for touch in touched:
             await touches.send(key=touch.department.encode(), value=encode(touch))
+
+    async def catch_up(name: str) -> Touched | None:
+        async with free:
+            return await asyncio.to_thread(figures.catch_up, name)
 
     async def follow(name: str) -> None:
         wanted.add(name)
@@ -79,7 +84,7 @@ def build(settings: Settings, bootstrap: str, store: Store, figures: FigureStore
             try:
                 while name in wanted:
                     wanted.discard(name)
-                    while touch := await asyncio.to_thread(figures.catch_up, name):
+                    while touch := await catch_up(name):
                         await tell([touch])
                         decided.set()
             except Retry as away:
@@ -90,14 +95,12 @@ def build(settings: Settings, bootstrap: str, store: Store, figures: FigureStore
     @app.agent(touches)  # type: ignore[untyped-decorator]  # Faust has no types
     async def follow_touched(stream: Any) -> None:
         async for batch in stream.take(1000, within=0.02):
-            for name in _touched(batch):
-                await follow(name)
+            await asyncio.gather(*map(follow, _touched(batch)))
             decided.set()  # signs of life and the ledger are looked at too
 
     @app.timer(5.0)  # type: ignore[untyped-decorator]
     async def follow_owed() -> None:
-        for name in NAMES:
-            await follow(name)
+        await asyncio.gather(*map(follow, NAMES))
 
     @app.task  # type: ignore[untyped-decorator]
     async def follow_what_was_left() -> None:

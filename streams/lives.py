@@ -82,11 +82,11 @@ class Life:
     """
 
     states: Mapping[str, type]
-    tell: Callable[[Any], Iterable[Told]]
+    tell: Callable[[Any], Iterable[tuple[Subject, int, Any]]]
     merge: Callable[[str, Any, int, Any], Any]
     counts: Callable[[Any, Mapping[str, str]], Count | None]
     stands_on: Callable[[Any], str]
-    follows: Callable[[Subject, Any], Iterable[Told]] = lambda subject, state: ()
+    follows: Callable[[Subject, Any], Iterable[tuple[Subject, int, Any]]] = lambda subject, state: ()
     also: Callable[[Any, Callable[[str, int], str]], Count | None] = lambda event, registered: None
     also_counts: tuple[str, ...] = ()
 
@@ -108,14 +108,17 @@ class Changes:
 
     def move(self, count: Count, known_us: int, sign: int) -> None:
         """Add (+1) or take out (-1) what a subject counts for, as it became known at `known_us`."""
-        cell = (count.minute_us, known_us - known_us % MINUTE_US, count.unit, count.kind)
-        measures = count.measures if sign > 0 else tuple(map(neg, count.measures))
+        minute_us, unit, kind, measures, spread, member = count
+        known_us -= known_us % MINUTE_US
+        cell = (minute_us, known_us, unit, kind)
+        if sign < 0:
+            measures = tuple(map(neg, measures))
         held = self.cells.get(cell)
         self.cells[cell] = measures if held is None else tuple(map(add, held, measures))
-        if count.spread is not None:
-            self.spreads[cell, bound(count.spread)] += sign
-        if count.member is not None:
-            self.members[vietnam_day(count.minute_us), cell[1], count.member] += sign
+        if spread is not None:
+            self.spreads[cell, bound(spread)] += sign
+        if member is not None:
+            self.members[vietnam_day(minute_us), known_us, member] += sign
 
     def recount(self, life: Life, units: Mapping[str, str], states: History, sign: int, was: Count | None = None) -> Count | None:
         """Add (+1) or take out (-1) what a subject counted for in these states, as each became known; was: in the state before them. What it
@@ -139,41 +142,48 @@ def advance(life: Life, events: Iterable[Any], registry: Registry, load: Load) -
     changes = Changes()
     before: dict[Subject, History] = {}
     inbox: dict[Subject, list[tuple[int, Any]]] = defaultdict(list)
+    tell, also, then, move, histories = life.tell, life.also, registry.then, changes.move, changes.histories
     for event in events:
-        for subject, known_us, fact in life.tell(event):
+        for subject, known_us, fact in tell(event):
             inbox[subject].append((known_us, fact))
-        count = life.also(event, registry.then)
+        count = also(event, then)
         if count is not None:
-            changes.move(count, event.known_at_us, 1)
+            move(count, event.known_at_us, 1)
+    follows = life.follows
     while inbox:
         _read(inbox, before, life, load)
         outbox: dict[Subject, list[tuple[int, Any]]] = defaultdict(list)
         for subject, facts in inbox.items():
-            old = new = changes.histories.get(subject, before[subject])
+            old = new = histories.get(subject) or before[subject]
+            table = subject[0]
             for known_us, fact in facts:
-                new = told(life, subject[0], new, known_us - known_us % MINUTE_US, fact)
+                new = told(life, table, new, known_us - known_us % MINUTE_US, fact)
             if new is old:
                 continue
-            changes.histories[subject] = new
-            for state in new[_shared(old, new) :]:
-                for other, known_us, fact in life.follows(subject, state):
+            histories[subject] = new
+            for state in new[_shared(old, new) :] if old else new:
+                for other, known_us, fact in follows(subject, state):
                     outbox[other].append((known_us, fact))
         inbox = outbox
-    counting = next(iter(life.states))
-    for subject, new in changes.histories.items():
+    counting, counts, units, recount = next(iter(life.states)), life.counts, registry.units, changes.recount
+    for subject, new in histories.items():
         if subject[0] == counting:
-            old = before[subject]
-            since = _shared(old, new)
-            was = life.counts(new[since - 1], registry.units) if since else None
-            changes.recount(life, registry.units, old[since:], -1, was)
-            changes.counted[subject[1]] = changes.recount(life, registry.units, new[since:], 1, was)
+            was, old = None, before[subject]
+            if old:
+                since = _shared(old, new)
+                was = counts(new[since - 1], units) if since else None
+                recount(life, units, old[since:], -1, was)
+                new = new[since:]
+            changes.counted[subject[1]] = recount(life, units, new, 1, was)
     return changes
 
 
 def told(life: Life, table: str, history: History, minute_us: int, fact: Any) -> History:
     """The history with a fact that became known in a minute; the very same history where it adds nothing."""
+    if not history:
+        return (life.merge(table, None, minute_us, fact),)
     place = len(history)
-    if place and history[-1].known_us > minute_us:  # seldom: something newer is known already
+    if history[-1].known_us > minute_us:  # seldom: something newer is known already
         place = bisect_right(history, minute_us, key=_known_us)
     before = history[place - 1] if place else None
     state = life.merge(table, before, minute_us, fact)
@@ -204,14 +214,14 @@ def _shared(old: History, new: History) -> int:
 
 
 def _read(inbox: Mapping[Subject, Any], before: dict[Subject, History], life: Life, load: Load) -> None:
+    fresh = [subject for subject in inbox if subject not in before]
+    before.update(dict.fromkeys(fresh, ()))
     wanted: dict[str, list[str]] = defaultdict(list)
-    for subject in inbox:
-        if subject not in before:
-            wanted[subject[0]].append(subject[1])
+    for table, key in fresh:
+        wanted[table].append(key)
     for table, keys in wanted.items():
-        found = load(table, keys)
-        for key in keys:
-            before[table, key] = found.get(key, ())
+        for key, history in load(table, keys).items():
+            before[table, key] = history
 
 
 GROWTH = 1.1

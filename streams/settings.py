@@ -52,6 +52,9 @@ class Spaces(_Section):
 
 
 class Worker(_Section):
+    """batch: records a transaction takes at most. figures: processes that keep figures level, each for another department at a time (60 to 100 MB)."""
+
+    figures: int = Field(1, ge=1, le=16)
     batch: int = Field(5000, ge=1, le=100_000)
     session_timeout_seconds: float = Field(6.0, ge=1.0)
     metrics_port: int | None = None

@@ -1,12 +1,18 @@
 """Random events of a department about a handful of subjects, so that facts meet: any kind, any order of the two times."""
 
 import random
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from streams.departments.einvoice import Answer, Einvoice, Facts, Invoice, Notice, Verdict
 from streams.departments.payment import Payment
 from streams.departments.telehealth import Telehealth
+from streams.departments.telequality import Telequality
+from streams.departments.visit import Visit
 from streams.event import vietnam_day
+from tests.format_cases import events
 
 T0 = 1_795_000_000_000_000
 SECOND_US = 1_000_000
@@ -27,7 +33,7 @@ def registry(chance: random.Random) -> list[tuple[int, str, str]]:
 
 def story(name: str, chance: random.Random, count: int) -> list[Any]:
     """Events of a department with ids of their own, in no order."""
-    return [_MAKE[name](chance, number) for number in range(count)]
+    return [_MAKE.get(name, partial(_of_cases, name))(chance, number) for number in range(count)]
 
 
 def _header(chance: random.Random, number: int) -> dict[str, Any]:
@@ -71,10 +77,14 @@ def _invoice(chance: random.Random, key: str, kind: str) -> Invoice:
 
 def _telehealth(chance: random.Random, number: int) -> Telehealth:
     started = T0 + chance.randrange(-5, 5) * 60 * SECOND_US
+    kind = chance.choice(("VR", "VR", "AMB", "Appointment", "ServiceRequest"))
+    asks = kind == "ServiceRequest"
     return Telehealth(
-        **_header(chance, number), kind=chance.choice(("VR", "VR", "AMB")), unit=chance.choice(("38001", "38002", None)),
-        session=hex32(f"session{chance.randrange(4)}"), status=chance.choice(STATUSES), updated_at_us=T0 + chance.randrange(5) * SECOND_US,
-        revision=chance.randrange(4), started_at_us=chance.choice((None, started)), ended_at_us=started + 900 * SECOND_US,
+        **_header(chance, number), kind=kind, unit=chance.choice(("38001", "38002", None)),
+        session=hex32(f"{'request' if asks else 'session'}{chance.randrange(4)}"), status=chance.choice(STATUSES),
+        updated_at_us=T0 + chance.randrange(5) * SECOND_US, revision=chance.randrange(4), started_at_us=chance.choice((None, started)),
+        ended_at_us=started + 900 * SECOND_US, supporting=chance.choice(("01901", "01902", None)) if asks else None,
+        appointments=() if asks else (hex32(f"session{chance.randrange(9)}"),), requests=() if asks else (hex32(f"request{chance.randrange(9)}"),),
     )  # fmt: skip
 
 
@@ -86,4 +96,28 @@ def _payment(chance: random.Random, number: int) -> Payment:
     )  # fmt: skip
 
 
-_MAKE = {"einvoice": _einvoice, "telehealth": _telehealth, "payment": _payment}
+def _telequality(chance: random.Random, number: int) -> Telequality:
+    return Telequality(
+        **_header(chance, number), kind="heartbeat", unit=chance.choice(("38001", "38002", None)), session=hex32("session"),
+        endpoint=hex32(f"end{chance.randrange(2)}"), kbps=chance.choice((900, 3999, 4000, 9000)), loss_e4=chance.choice((0, 200, 201, 900)),
+        peer=chance.choice(("01901", None)),
+    )  # fmt: skip
+
+
+def _visit(chance: random.Random, number: int) -> Visit:
+    header, who = _header(chance, number), chance.randrange(4)
+    paid_us = chance.choice((None, T0 + chance.randrange(-600, 600) * SECOND_US))
+    return Visit(
+        **header, kind=chance.choice(("01", "03")), unit=chance.choice(("38001", "38002", None)), visit=hex32(f"visit{who}"),
+        settlement=hex32(f"settlement{who}"), record=chance.choice(("checkin", "totals")), arrived_at_us=T0 + chance.randrange(-5, 5) * SECOND_US,
+        settled_at_us=paid_us, filed_at_us=chance.choice((None, T0, T0 + 86_400 * SECOND_US)), insured=chance.random() < 0.5,
+        cost_vnd=chance.randrange(1000), patient_vnd=chance.randrange(3) * 100, insurance_vnd=chance.randrange(1000),
+    )  # fmt: skip
+
+
+def _of_cases(name: str, chance: random.Random, number: int) -> Any:
+    """Of a department without a story here: what one of its cases says, at other times and under another id."""
+    return msgspec.structs.replace(chance.choice(events(name)), **_header(chance, number))
+
+
+_MAKE = {"einvoice": _einvoice, "telehealth": _telehealth, "payment": _payment, "telequality": _telequality, "visit": _visit}

@@ -2,10 +2,14 @@
 
 import re
 
-from connectors.formats import Arrival, Format, hdbank, payos, vnpay
+from connectors.formats import Arrival, Format, camt, hdbank, momo, payos, sepay, vnpay
 from streams.event import Event
 
-_DATA_OBJECT = re.compile(rb'"data"\s*:\s*\{')
+_TOLD_BY: tuple[tuple[re.Pattern[bytes], Format], ...] = (
+    (re.compile(rb'"data"\s*:\s*\{'), payos),
+    (re.compile(rb'"partnerCode"\s*:'), momo),
+    (re.compile(rb'"transfer(?:Type|_type)"\s*:'), sepay),
+)
 
 
 def split(raw: bytes) -> list[bytes]:
@@ -19,7 +23,10 @@ def parse(raw: bytes, arrival: Arrival) -> list[Event]:
 
 
 def _format(raw: bytes) -> Format:
-    """VNPAY for a query string with vnp_ fields, payOS for JSON whose `data` is an object, else HDBank."""
-    if raw.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] in (b"{", b"["):
-        return payos if _DATA_OBJECT.search(raw) else hdbank
+    """A statement for XML, VNPAY for a query string with vnp_ fields, what its fields tell for JSON, else HDBank."""
+    start = raw.lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
+    if start == b"<" or raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return camt
+    if start in (b"{", b"["):
+        return next((format for told, format in _TOLD_BY if told.search(raw)), hdbank)
     return vnpay if b"vnp_" in raw else hdbank

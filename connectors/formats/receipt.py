@@ -19,7 +19,8 @@ _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?", re.ASCII)
 
 @dataclass(frozen=True)
 class Receipt:
-    """A bank's notice, read: status is paid, mismatched, failed or unknown; merchant is the bank's own code of the hospital."""
+    """What a bank says of one transaction, read. merchant: the bank's own code of the hospital. said_at_us: when a statement was made, which is
+    long after what it tells of."""
 
     bank: str
     transaction: str
@@ -28,22 +29,26 @@ class Receipt:
     paid_vnd: int
     paid_at_us: int | None
     made_at_us: int | None
+    said_at_us: int | None = None
 
 
 def event(receipt: Receipt, arrival: Arrival) -> Payment:
-    """The event. Money and paid time are told of paid and mismatched ones only: what a bank writes there for the others differs
-    between its notice and its list. Raises Reject `time_out_of_range`."""
+    """The event. Money and paid time are told where money moved only: what a bank writes there for the others differs between its
+    notice and its list. Raises Reject `time_out_of_range`."""
     pseudonyms = arrival.pseudonyms
-    moved = receipt.status in ("paid", "mismatched")
+    moved = receipt.status not in ("failed", "unknown")
     paid_vnd = receipt.paid_vnd if moved else 0
     paid_at_us = receipt.paid_at_us if moved else None
-    at_us = next((us for us in (receipt.paid_at_us, receipt.made_at_us) if us is not None), arrival.known_at_us)
+    at_us = next((us for us in (receipt.said_at_us, receipt.paid_at_us, receipt.made_at_us) if us is not None), arrival.known_at_us)
     unit = arrival.units.get(receipt.merchant)
     if unit is None and receipt.bank == "hdbank" and _HOSPITAL.fullmatch(receipt.merchant):
         unit = receipt.merchant
     fields = (receipt.bank, receipt.transaction, receipt.status, unit or "", str(paid_vnd), "" if paid_at_us is None else str(paid_at_us))
+    one = f"{receipt.bank}|{receipt.transaction}|{receipt.status}"
+    if receipt.status == "credited":  # notification and statement tell of the same line, and may date it differently
+        one += f"|{paid_at_us}|{paid_vnd}"
     return Payment(
-        id=pseudonyms("transaction", f"{receipt.bank}|{receipt.transaction}|{receipt.status}"),
+        id=pseudonyms("transaction", one),
         body=pseudonyms.body("\x1f".join(fields).encode()),
         source=arrival.source,
         event_time_us=times.in_range(at_us, arrival.known_at_us, "the time of the payment"),
@@ -97,6 +102,17 @@ def secret(arrival: Arrival) -> bytes | None:
     if arrival.secret is None and not arrival.trusted:
         raise Reject("signature", "this source has no secret configured, so nobody can tell whether the bank wrote this")
     return arrival.secret
+
+
+def vouched(arrival: Arrival) -> None:
+    """For formats whose signature stands beside the record, in a header that was checked at the door: Raises Reject `signature` unless it was."""
+    if not arrival.trusted:
+        raise Reject("signature", "nobody vouches for this record: it is signed, if at all, in a header that nobody has checked")
+
+
+def refund(transaction: str) -> str:
+    """The name under which the giving back of money is a transaction of its own, even where the bank numbers it as what it gives back."""
+    return f"refund|{transaction}"
 
 
 def checked_size(raw: bytes) -> bytes:

@@ -7,6 +7,7 @@ from streams.event import DAY_US, VIETNAM, micros
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _EARLIEST_US = micros(datetime(1920, 1, 1, tzinfo=VIETNAM))
+_END_US = micros(datetime(2200, 1, 1, tzinfo=UTC))
 
 
 def instant(text: str) -> int | None:
@@ -28,6 +29,11 @@ def compact(text: str, zone: tzinfo = UTC) -> int | None:
         return None
 
 
+def hospital(text: str) -> int | None:
+    """yyyymmddHHMM in Vietnam, as health-insurance files write it; some leave the time out, some add seconds. None when it cannot be read."""
+    return compact(text.ljust(14, "0"), VIETNAM) if len(text) in (8, 12, 14) else None
+
+
 def day(text: str) -> int | None:
     """Days since 1970 of YYYY-MM-DD (a time behind it is left out) or DD/MM/YYYY. None when it cannot be read."""
     try:
@@ -44,9 +50,12 @@ def fhir(text: str) -> int | None:
 
 
 def not_too_old(us: int, what: str) -> int:
-    """`us` itself. Raises Reject `time_out_of_range` before 1920: hospitals hand over old histories, nobody a century of them."""
+    """`us` itself. Raises Reject `time_out_of_range` before 1920: hospitals hand over old histories, nobody a century of them; and after
+    2199, where the contract ends (`event.TimeUs`)."""
     if us < _EARLIEST_US:
         raise Reject("time_out_of_range", f"{what} lies before 1920")
+    if us >= _END_US:
+        raise Reject("time_out_of_range", f"{what} lies after 2199")
     return us
 
 

@@ -11,7 +11,8 @@ from streams.errors import Reject
 from streams.event import VIETNAM
 
 _UNSIGNED = ("vnp_SecureHash", "vnp_SecureHashType")
-_UNFINISHED = ("01", "05")  # vnp_TransactionStatus: not finished, being handled
+_UNFINISHED = ("01", "05", "06")  # vnp_TransactionStatus: not finished, being handled, sent to the bank
+_REFUNDS = ("02", "03")  # vnp_TransactionType: given back in full, in part
 
 
 def split(raw: bytes) -> list[bytes]:
@@ -21,7 +22,7 @@ def split(raw: bytes) -> list[bytes]:
 
 
 def parse(raw: bytes, arrival: Arrival) -> list[Payment]:
-    """The payment of one notice. vnp_Amount counts hundredths of a đồng; vnp_PayDate is GMT+7.
+    """The payment, or the refund, of one notice. vnp_Amount counts hundredths of a đồng; vnp_PayDate is GMT+7.
 
     Raises Reject: `empty`, `too_large`, `encoding`, `query`, `signature`, `missing`, `number`, `time`, `time_out_of_range`.
     """
@@ -38,14 +39,19 @@ def parse(raw: bytes, arrival: Arrival) -> list[Payment]:
     amount = receipt.money(fields.get("vnp_Amount"), "vnp_Amount", unit=100)
     if amount is None:
         raise Reject("missing", "vnp_Amount is absent")
+    answer = required(fields.get("vnp_ResponseCode"), "vnp_ResponseCode")
+    status = _status(answer, fields.get("vnp_TransactionStatus", "00").strip())
+    transaction = number if number.strip("0") else required(fields.get("vnp_TxnRef"), "vnp_TransactionNo")
+    if fields.get("vnp_TransactionType", "").strip() in _REFUNDS:
+        # the reference is that of the payment: without a number of its own, its time tells one giving back from another
+        transaction = receipt.refund(transaction if number.strip("0") else f"{transaction}|{paid_at}")
+        status = "refunded" if status == "paid" else status
     return [
         receipt.event(
             Receipt(
                 bank=arrival.bank or "vnpay",
-                transaction=number if number.strip("0") else required(fields.get("vnp_TxnRef"), "vnp_TransactionNo"),
-                status=_status(
-                    required(fields.get("vnp_ResponseCode"), "vnp_ResponseCode"), fields.get("vnp_TransactionStatus", "00").strip()
-                ),
+                transaction=transaction,
+                status=status,
                 merchant=fields.get("vnp_TmnCode", "").strip(),
                 paid_vnd=amount,
                 paid_at_us=at_us,

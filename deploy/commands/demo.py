@@ -51,7 +51,7 @@ def demo(
     faults: Annotated[float, typer.Option(help="How badly the departments behave: 1 as real ones do, 0 not at all.", min=0, max=5)] = 1.0,
     as_json: Json = False,
 ) -> None:
-    """Three departments, connectors, Kafka, worker, TimescaleDB and the wall on this machine, with true figures on the wall.
+    """Four departments, connectors, Kafka, worker, TimescaleDB and the wall on this machine, with true figures on the wall.
 
     At the end every figure is recomputed from what the departments really sent, by code that shares nothing with the program. Exit 1 when
     anything is lost, doubled or different.
@@ -94,7 +94,7 @@ class Demo:
 
     def up(self) -> None:
         """Start everything, in the order in which it is needed; back when the first figure stands in the database."""
-        self._start_simulators("tax", "telehealth")
+        self._start_simulators("tax", "telehealth", "video")
         found = parts.ensure(self.settings, console.say)
         forget_demo(self.settings, found)
         bring_up(self.settings, lambda words: None)
@@ -108,7 +108,7 @@ class Demo:
         self.fleet.start("pull-tax-feed", "deploy", "pull", "tax-feed")
         self.fleet.start("wall", "deploy", "serve")
         self.fleet.line("wall", r"the wall is at (http://\S+)")
-        self._start_simulators("banks")  # not sooner: a bank gives a notice up when nobody answers for long
+        self._start_simulators(*fleet.PUSHING)  # not sooner: they give a notice up when nobody answers for long
         for name in fleet.PULLED[1:]:
             self.fleet.start(f"pull-{name}", "deploy", "pull", name)
         console.say("waiting for the first figure")
@@ -178,7 +178,7 @@ class Demo:
         secrets = fleet.write_secrets(self.folder)
         for name in names:
             path = self.folder / f"truth-{name}.jsonl"
-            more = ["--webhooks", f"http://127.0.0.1:{self.web_port}", "--retry-scale", RETRY_SCALE] if name == "banks" else []
+            more = ["--webhooks", f"http://127.0.0.1:{self.web_port}", "--retry-scale", RETRY_SCALE] if name in fleet.PUSHING else []
             self.fleet.start(
                 name, "deploy.simulators", name, "--port", str(self.ports[name]), "--seed", str(self._seed), "--rate",
                 str(self._rate * fleet.SHARE[name]), "--faults", str(self._faults), "--truth", str(path), "--secret", str(secrets[name]), *more,

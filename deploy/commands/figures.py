@@ -33,6 +33,7 @@ class By(StrEnum):
     minute = "minute"
     unit = "unit"
     kind = "kind"
+    pair = "pair"
 
 
 class LedgerBy(StrEnum):
@@ -59,7 +60,7 @@ def connect(chosen: Settings) -> psycopg.Connection[Any]:
 
 
 def figures(
-    name: Annotated[str, typer.Argument(metavar="DEPARTMENT", help="einvoice, telehealth or payment.")],
+    name: Annotated[str, typer.Argument(metavar="DEPARTMENT", help="A department, e.g. einvoice.")],
     since: From = None,
     until: To = None,
     by: Annotated[By, typer.Option(help="One row per ..")] = By.total,

@@ -1,6 +1,7 @@
 """`ioc up`, `ioc down`, `ioc doctor`: the parts everything else stands on."""
 
 import itertools
+import re
 from typing import Annotated
 
 import typer
@@ -33,9 +34,9 @@ def bring_up(chosen: Settings, say: Say) -> Parts:
         say(f"made topic {name}")
     for step in migrate(running.dsn, chosen):
         say(f"migrated {step}")
-        if step.startswith("department_") and step.endswith("_histories"):
+        if re.fullmatch(r"department_\w+_(histories|contract_\d+)", step):
             emptied.append(step.split("_")[1])
-    for name in emptied:
+    for name in dict.fromkeys(emptied):
         count_anew(chosen, name, say)
     load_defaults(chosen)
     return running

@@ -18,6 +18,7 @@ from deploy.replay import verifying
 from deploy.replay.control import Control
 from deploy.replay.verifying import Found
 from sinks.roles import replay_dsn
+from sinks.session import idle
 from streams import settings
 from streams.errors import IocError, Misconfigured
 from streams.settings import Settings
@@ -112,7 +113,8 @@ def _verified(since: str, until: str, in_order: bool, code: Path | None) -> Foun
 
 
 def _watched(chosen: Settings, work: Callable[[Callable[[Settings], None]], Found | None]) -> Found | None:
-    """Do it, with a bar of how far the scratch space is."""
+    """Do it, with a bar of how far the scratch space is; live goes first."""
+    idle()
     ended = threading.Event()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[more]}"))
     with Progress(*columns, console=console.people, transient=True) as bar:

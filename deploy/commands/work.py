@@ -17,7 +17,7 @@ from kafka.errors import KafkaError
 from deploy import console
 from deploy.embedded import parts
 from sinks import posting
-from sinks.apart import Apart, RulesApart
+from sinks.apart import FiguresApart, RulesApart
 from sinks.outbox import Deliverer
 from sinks.roles import ingest_dsn
 from sinks.timescale import Timescale
@@ -46,7 +46,7 @@ def work(
     found = parts.find(chosen)
     keys = pseudonym.load(chosen.state_dir)
     store = Timescale(ingest_dsn(chosen), chosen.space, keys)
-    figures = Apart("figures", ingest_dsn(chosen), chosen)
+    figures = FiguresApart(ingest_dsn(chosen), chosen)
     rules = RulesApart(ingest_dsn(chosen), chosen)
 
     def topic_ids(topics: Sequence[str]) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ from deploy.replay.pace import Pace
 from deploy.replay.producing import Producing, Sent
 from deploy.replay.reading import Reading, Source
 from sinks.history import Record
+from streams.collector import rest
 from streams.event import micros, moment
 
 log = structlog.get_logger("replay")
@@ -24,6 +25,8 @@ STEER_SECONDS, LOOK_SECONDS, BEAT_SECONDS = 0.1, 0.2, 0.25
 IDLE_SECONDS = 0.05
 MOST_AHEAD = 60_000
 """Records in Kafka that the worker has not committed: more would only wait there."""
+MOST_BEHIND = 60_000
+"""Events that are not in the figures yet: processors are for those then."""
 
 State = Literal["done", "stopped"]
 
@@ -59,6 +62,7 @@ class Player:
 
     async def play(self) -> State:
         """Until the end, or until it is stopped. Raises what ended it otherwise: Retry (start it again, it goes on) or Misconfigured."""
+        rest()
         now = time.monotonic()
         clock = max(self._mark_us, min(micros(self._row.clock), self._period.until_us))
         self._pace = Pace(self._mark_us, self._row.speed, now, self._wanted == "pause")
@@ -115,7 +119,7 @@ class Player:
             return None
         now = time.monotonic()
         until = self._pace.target_us if self._pace.hurries else self._pace.clock_us(now)
-        if self._pace.hurries and self._following.ahead > MOST_AHEAD:
+        if self._pace.hurries and (self._following.ahead > MOST_AHEAD or self._following.behind > MOST_BEHIND):
             await self._idle(IDLE_SECONDS)
             return []
         buffer, due = self._buffer, []

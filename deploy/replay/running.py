@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +24,7 @@ from sinks.history import Period, Record, records
 from sinks.laid import laid
 from sinks.migrations import schema
 from sinks.roles import ingest_dsn, replay_dsn
-from sinks.session import NICE, give_way
+from sinks.session import give_way, idle
 from streams.brokers import kafka_python_options
 from streams.department import NAMES
 from streams.errors import Misconfigured, Retry
@@ -44,7 +43,7 @@ QUOTA_SECONDS = 5.0
 def run(settings: Settings, bootstrap: str) -> None:
     """Play the replay of `settings.space` to its end. Raises Misconfigured when it has none, or another player is at it; what else ends it
     stands in its row."""
-    os.setpriority(os.PRIO_PROCESS, 0, NICE)
+    idle()
     control = Control(replay_dsn(settings))
     worker = Worker(settings)
     try:

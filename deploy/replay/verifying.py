@@ -27,6 +27,7 @@ from sinks.history import Period, Record
 from sinks.migrations import schema
 from sinks.roles import ingest_dsn, replay_dsn
 from sinks.seeding import seed
+from sinks.session import give_way
 from streams.department import NAMES, Department, department
 from streams.event import moment
 from streams.settings import Settings
@@ -79,6 +80,7 @@ def verify(
     options = f"-c search_path={schema(LIVE)},public -c application_name=ioc-replay"
     try:
         with reaching(), psycopg.connect(replay_dsn(live), options=options, connect_timeout=5) as snapshot:
+            give_way(snapshot)
             snapshot.execute("set transaction isolation level repeatable read")
             period, is_whole, from_beginning = _period(snapshot, since, until)
             if period is None:
@@ -107,6 +109,7 @@ def _verify(
     with Control(replay_dsn(live)) as control:
         control.begin(own.space, period, None, None, who, events if in_order else 2 * events)
         with psycopg.connect(parts.find(live).dsn, autocommit=True, options=f"-c search_path={schema(own.space)},public") as connection:
+            spaces.fleeting(connection, own.space)
             if not from_beginning:
                 seed(snapshot, connection, period)
             if not is_whole:

@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sinks.session import NICE
+from sinks.session import idle
 from streams.settings import Settings
+
+FIGURES = 2
+"""Processes of figures: what was played comes faster than one follows."""
 
 
 class Worker:
@@ -31,7 +34,7 @@ class Worker:
                 stderr=output,
                 env=environment(self._settings, self._code),
                 cwd=self._code,
-                preexec_fn=_yield,
+                preexec_fn=idle,
                 start_new_session=True,
             )
 
@@ -56,11 +59,7 @@ def folder(settings: Settings) -> Path:
 
 def environment(settings: Settings, code: Path | None = None) -> dict[str, str]:
     """What a process of the space is started with."""
-    more = {"IOC_SPACE": settings.space, "IOC_STATE_DIR": str(settings.state_dir.resolve())}
+    more = {"IOC_SPACE": settings.space, "IOC_STATE_DIR": str(settings.state_dir.resolve()), "IOC_WORKER__FIGURES": str(FIGURES)}
     if config := os.environ.get("IOC_CONFIG"):
         more["IOC_CONFIG"] = str(Path(config).resolve())
     return os.environ | more | ({"PYTHONPATH": str(code.resolve())} if code else {})
-
-
-def _yield() -> None:
-    os.setpriority(os.PRIO_PROCESS, 0, NICE)

@@ -6,7 +6,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from deploy.simulators.judge_cells import Fact
 from deploy.simulators.judge_lines import BankLine
 
-FIGURES = ("receipts", "paid_vnd", "mismatched", "failed", "unknown", "refused", "hospitals")
+FIGURES = (
+    *("receipts", "paid_vnd", "mismatched", "failed", "unknown", "refused", "hospitals"),
+    *("refunds", "refunded_vnd", "matched", "unstated", "unnotified", "differs", "stated_vnd"),
+)
 STATES = {"00": "paid", "10": "mismatched", "01": "failed", "99": "unknown"}
 STRONGEST = ("paid", "mismatched", "failed", "unknown")
 VIETNAM = timezone(timedelta(hours=7))
@@ -25,9 +28,9 @@ def facts(lines: Iterable[BankLine]) -> Iterator[Fact]:
         state = STATES[last.status]
         day = _day(last.paidTime or min(line.transactionTime for line in statuses))
         if state == "paid":
-            yield Fact(day, last.hospital, {"receipts": 1, "paid_vnd": last.paidAmount}, (("hospitals", last.hospital),))
+            yield Fact(day, last.hospital, {"receipts": 1, "paid_vnd": last.paidAmount, "unstated": 1}, (("hospitals", last.hospital),))
         else:
-            yield Fact(day, last.hospital, {state: 1})
+            yield Fact(day, last.hospital, {state: 1, "unstated": int(state == "mismatched")})
 
 
 def ids(lines: Iterable[BankLine]) -> tuple[set[str], set[str]]:

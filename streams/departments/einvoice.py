@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from streams.department import Department
 from streams.event import DAY_US, Day, Dong, Event, Id, Key, Party, PartyKey, TimeUs, Word, day_start_us
 from streams.figures import Daily, Figure, Glass, Percentile, Sum
-from streams.lives import MINUTE_US, Count, Life, Subject, Told
+from streams.lives import MINUTE_US, Count, Life, Subject
 
 Outcome = Literal["accepted", "accepted_but", "refused"]
+Signature = Literal["signed", "unsigned", "invalid"]
 Part = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]  # STTThe
 
 
@@ -23,6 +25,8 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     value_vnd: TgTTTBSo x TGia, tax_vnd: TgTThue x TGia, rounded half up; 0 where there is no TToan.
     replaces: keys of the invoices that it replaces (TCHDon 1, or 3 through BKe). adjusts: the same for 2 and 4.
     flags: `sum`, `rate_missing`, `mst_check` and the like: seen, counted, never a reason to reject.
+    seller_kind: what its tax code says: enterprise, branch, person, budget_unit, other; "" where nobody looked (before November 2026).
+    signature: what is known of the signatures on it, None where they were not looked at: signed, when there are some and each is right.
     """
 
     key: Key
@@ -38,17 +42,20 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replaces: tuple[Key, ...] = ()
     adjusts: tuple[Key, ...] = ()
     flags: tuple[str, ...] = ()
+    seller_kind: Word = ""
+    signature: Signature | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a 204 says of the package it answers (tvan 4).
 
     package: `accepted` (LTBao 2), `refused` (9), `accepted_but` (3, 7: all but the listed), None (1 and unknown ones: only the listed count).
-    refused: keys of the listed invoices.
+    refused: keys of the listed invoices. reasons: the different MLoi in it.
     """
 
     package: Outcome | None = None
     refused: tuple[Key, ...] = ()
+    reasons: tuple[Word, ...] = ()
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -67,13 +74,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a message tells. acknowledged_at_us: NNhan of a 999 with TTTNhan 0."""
+    """What a message tells. acknowledged_at_us: NNhan of a 999 with TTTNhan 0. flags: `encoding`, `count` and the like: how the message itself
+    deviates."""
 
     invoices: tuple[Invoice, ...] = ()
     verdict: Verdict | None = None
     notices: tuple[Notice, ...] = ()
     answers: tuple[Answer, ...] = ()
     acknowledged_at_us: TimeUs | None = None
+    flags: tuple[str, ...] = ()
 
 
 class Einvoice(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -136,26 +145,28 @@ class MessageState(msgspec.Struct, frozen=True, array_like=True):
     answers: tuple[tuple[int, bool, tuple[str, ...]], ...] = ()
 
 
-def _tell(event: Einvoice) -> Iterable[Told]:
+def _tell(event: Einvoice) -> Iterable[tuple[Subject, int, Any]]:
     known, facts = event.known_at_us, event.facts
-    for invoice in facts.invoices:
+    invoices, question = facts.invoices, event.question
+    for invoice in invoices:
         rank = (invoice.coded_at_us is not None or invoice.accepted, event.event_time_us, event.id)
-        bits = ACCEPTED if invoice.accepted else 0
-        yield Told(("invoice", invoice.key), known, Said(bits, None, invoice, rank, event.question or ""))
+        yield ("invoice", invoice.key), known, Said(ACCEPTED if invoice.accepted else 0, None, invoice, rank, question or "")
     # A code result (202) carries the invoice of the question it answers; any other message with invoices is a question itself.
-    about = event.question if event.kind == "202" else event.id
-    if facts.invoices and about is not None and event.kind != "HDon":
-        yield Told(("message", about), known, MessageState(invoices=_set(i.key for i in facts.invoices)))
+    if invoices and event.kind != "HDon":
+        about = question if event.kind == "202" else event.id
+        if about is not None:
+            keys = (invoices[0].key,) if len(invoices) == 1 else _set(i.key for i in invoices)
+            yield ("message", about), known, MessageState(invoices=keys)
     if facts.notices:
         cancels = _set((notice.part, key) for notice in facts.notices for key in notice.cancels)
-        yield Told(("message", event.id), known, MessageState(cancels=cancels))
+        yield ("message", event.id), known, MessageState(cancels=cancels)
     if facts.verdict is not None:
         for key in facts.verdict.refused:
-            yield Told(("invoice", key), known, Said(REFUSED))
-    if event.question is not None:
+            yield ("invoice", key), known, Said(REFUSED)
+    if question is not None:
         said = _answer(event)
         if said is not None:
-            yield Told(("message", event.question), known, said)
+            yield ("message", question), known, said
 
 
 def _answer(event: Einvoice) -> MessageState | None:
@@ -169,34 +180,40 @@ def _answer(event: Einvoice) -> MessageState | None:
     return None
 
 
-def _merge(table: str, state: InvoiceState | MessageState | None, known_us: int, fact: Said | MessageState) -> InvoiceState | MessageState:
-    merge = _merge_invoice if table == "invoice" else _merge_message
-    return merge(state, known_us, fact)  # type: ignore[arg-type]  # the table says which of the two pairs it is
+def _merge(table: str, state: Any, known_us: int, fact: Any) -> InvoiceState | MessageState:
+    return _merge_invoice(state, known_us, fact) if table == "invoice" else _merge_message(state, known_us, fact)
 
 
 def _merge_invoice(state: InvoiceState | None, known_us: int, said: Said) -> InvoiceState:
-    old = state or InvoiceState()
-    rank, seller, form, day = old.rank, old.seller, old.form, old.day
-    value, tax, signed, coded, replaces = old.value_vnd, old.tax_vnd, old.signed_at_us, old.coded, old.replaces
+    old = _NO_INVOICE if state is None else state
+    bits, rank, coded, acknowledged, replaces = old.bits | said.bits, old.rank, old.coded, old.acknowledged, old.replaces
     document = said.document
+    told: InvoiceState | Invoice = old
     if document is not None:
         if rank is None or (said.rank is not None and said.rank > rank):
-            rank, seller, form, day = said.rank, document.seller, document.form, document.day
-            value, tax, signed = document.value_vnd, document.tax_vnd, document.signed_at_us
+            rank, told = said.rank, document
         if document.coded_at_us is not None:
             answer = (document.coded_at_us, said.question)
             coded = answer if coded is None else min(coded, answer)
         if document.replaces:
             replaces = _union(replaces, _set(document.replaces))
-    bits, acknowledged = old.bits | said.bits, old.acknowledged
     if said.acknowledged is not None:
         acknowledged = _earliest(acknowledged, said.acknowledged)
-    new = InvoiceState(known_us, bits, rank, seller, form, day, value, tax, signed, coded, acknowledged, replaces)
-    return state if state is not None and _same(state, new) else new
+    if (
+        state is not None
+        and bits == old.bits
+        and rank == old.rank
+        and coded == old.coded
+        and acknowledged == old.acknowledged
+        and replaces == old.replaces
+    ):
+        return state
+    value, tax, signed = told.value_vnd, told.tax_vnd, told.signed_at_us
+    return InvoiceState(known_us, bits, rank, told.seller, told.form, told.day, value, tax, signed, coded, acknowledged, replaces)
 
 
 def _merge_message(state: MessageState | None, known_us: int, said: MessageState) -> MessageState:
-    old = state or MessageState()
+    old = _NO_MESSAGE if state is None else state
     new = MessageState(
         known_us,
         _union(old.invoices, said.invoices),
@@ -205,12 +222,10 @@ def _merge_message(state: MessageState | None, known_us: int, said: MessageState
         _union(old.cancels, said.cancels),
         _union(old.answers, said.answers),
     )
-    return state if state is not None and _same(state, new) else new
+    return new if state is None or new != replace(state, known_us=known_us) else state
 
 
-def _same(state: InvoiceState | MessageState, new: InvoiceState | MessageState) -> bool:
-    """Whether they differ in their minutes only."""
-    return state == (new if new.known_us == state.known_us else msgspec.structs.replace(new, known_us=state.known_us))
+_NO_INVOICE, _NO_MESSAGE = InvoiceState(), MessageState()
 
 
 def _set(values: Iterable[Any]) -> tuple[Any, ...]:
@@ -231,13 +246,21 @@ def _least(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else min(a, b)
 
 
-def _follows(subject: Subject, new: InvoiceState | MessageState) -> Iterable[Told]:
-    known = new.known_us
-    if isinstance(new, InvoiceState):
-        if new.bits & ACCEPTED:  # ever accepted: what it replaces is out, whatever becomes of it later (tvan 9)
-            for key in new.replaces:
-                yield Told(("invoice", key), known, Said(REPLACED))
-        return
+def _follows(subject: Subject, new: InvoiceState | MessageState) -> Iterable[tuple[Subject, int, Any]]:
+    return _invoice_follows(new) if isinstance(new, InvoiceState) else _message_follows(subject[1], new)
+
+
+def _invoice_follows(new: InvoiceState) -> Iterable[tuple[Subject, int, Any]]:
+    if not new.replaces or not new.bits & ACCEPTED:
+        return ()
+    # Ever accepted: what it replaces is out, whatever becomes of it later (tvan 9).
+    return [(("invoice", key), new.known_us, Said(REPLACED)) for key in new.replaces]
+
+
+def _message_follows(id: str, new: MessageState) -> Iterable[tuple[Subject, int, Any]]:
+    known, at_us = new.known_us, new.acknowledged_at_us
+    acknowledged = None if at_us is None else (id, at_us)
+    told: list[tuple[Subject, int, Any]] = []
     for key in new.invoices:
         bits = 0
         for package, refused in new.verdicts:  # each by itself: what one accepted stays accepted, whatever another says
@@ -245,37 +268,40 @@ def _follows(subject: Subject, new: InvoiceState | MessageState) -> Iterable[Tol
                 bits |= ACCEPTED
             elif package == "refused":
                 bits |= REFUSED
-        if bits or new.acknowledged_at_us is not None:
-            acknowledged = (subject[1], new.acknowledged_at_us) if new.acknowledged_at_us is not None else None
-            yield Told(("invoice", key), known, Said(bits, acknowledged))
+        if bits or acknowledged is not None:
+            told.append((("invoice", key), known, Said(bits, acknowledged)))
     for part, key in new.cancels:
         if any(p == part and not refused_all and key not in refused for p, refused_all, refused in new.answers):
-            yield Told(("invoice", key), known, Said(CANCELLED))
+            told.append((("invoice", key), known, Said(CANCELLED)))
+    return told
 
 
 def _counts(state: InvoiceState, units: Mapping[str, str]) -> Count | None:
     """None until the document itself was seen: a verdict on an unknown invoice waits for it (domain 10, rule 2)."""
     if state.rank is None:
         return None
-    bits = state.bits
-    cancelled = bool(bits & CANCELLED)
-    replaced = not cancelled and bool(bits & REPLACED)
-    out = cancelled or replaced
-    accepted = not out and bool(bits & ACCEPTED)
-    rejected = not out and not accepted and bool(bits & REFUSED)
-    pending = not (out or accepted or rejected)
-    in_force = accepted or pending
-    value, tax = (state.value_vnd, state.tax_vnd) if in_force else (0, 0)
+    bits, signed = state.bits, state.signed_at_us
+    if bits & CANCELLED:
+        measures = (0, 1, 0, 0, 0, 1, 0, 0, 0)
+    elif bits & REPLACED:
+        measures = (0, 1, 0, 0, 0, 0, 1, 0, 0)
+    elif bits & ACCEPTED:
+        measures = (0, 1, 1, 0, 0, 0, 0, state.value_vnd, state.tax_vnd)
+    elif bits & REFUSED:
+        measures = (0, 1, 0, 1, 0, 0, 0, 0, 0)
+    else:  # pending
+        measures = (0, 1, 0, 0, 1, 0, 0, state.value_vnd, state.tax_vnd)
     seconds = None
     if state.coded is not None:  # from the acknowledgement of the question it answers, else from the seller's signature (tvan 2)
         coded_at_us, question = state.coded
-        asked = min((at for q, at in state.acknowledged if q == question), default=state.signed_at_us)
+        asked = signed
+        for acknowledged, at_us in state.acknowledged:
+            if acknowledged == question:
+                asked = at_us
         if asked is not None:
             seconds = max(0, (coded_at_us - asked) // 1_000_000)
     start = day_start_us(state.day)
-    signed = state.signed_at_us
     minute = signed - signed % MINUTE_US if signed is not None and start <= signed < start + DAY_US else start
-    measures = (0, 1, int(accepted), int(rejected), int(pending), int(cancelled), int(replaced), value, tax)
     return Count(minute, units.get(state.seller, ""), state.form, measures, seconds, state.seller)
 
 

@@ -5,20 +5,22 @@ from typing import Literal
 
 import msgspec
 
-from streams.department import Department
+from streams.department import Department, Grown
 from streams.event import Dong, Event, Id, TimeUs
 from streams.figures import Figure, Glass, Held, Sum, Units
 from streams.lives import MINUTE_US, Count, Life, Told
 
-Status = Literal["unknown", "failed", "mismatched", "paid"]
+Status = Literal["unknown", "failed", "mismatched", "paid", "refunded", "credited"]
 
 
 class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
     """One status of one bank transaction.
 
-    id: bank + transaction id + status. kind: the bank (`hdbank`, `vnpay`, `payos`). unit: the hospital's code.
-    transaction: pseudonym of bank + transaction id. status: paid (00), mismatched (10), failed (01), unknown (99).
-    paid_vnd: whole đồng really paid (0 when none). paid_at_us: the paid time; None if unpaid.
+    id: bank + transaction id + status (of a credit also its day and amount). kind: the bank (`hdbank`, `vnpay`, `payos`). unit: the
+    hospital's code. transaction: pseudonym of bank + transaction id; a refund is a transaction of its own, never the one it gives back.
+    status: paid (00), mismatched (10), failed (01), unknown (99); refunded: money given back; credited: the money stands on the
+    statement of the hospital's account.
+    paid_vnd: whole đồng that really moved (0 when none). paid_at_us: when it did; None if it did not.
     """
 
     transaction: Id
@@ -27,12 +29,14 @@ class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
     paid_at_us: TimeUs | None = None
 
 
-STATUSES = ("unknown", "failed", "mismatched", "paid")
+STATUSES = ("unknown", "failed", "mismatched", "paid", "refunded")
 """From the weakest to the strongest: a transaction is the strongest that was ever said of it."""
+NEVER_TOLD = -1
 
 
 class ReceiptState(msgspec.Struct, frozen=True, array_like=True):
-    """The strongest status of one transaction; among equal ones the earliest."""
+    """The strongest status of one transaction, among equal ones the earliest; NEVER_TOLD while only the statement has it. credit: its earliest
+    line on a statement: booked at, amount, id."""
 
     known_us: int
     strength: int
@@ -41,26 +45,44 @@ class ReceiptState(msgspec.Struct, frozen=True, array_like=True):
     unit: str
     paid_vnd: int
     id: str
+    credit: tuple[int, int, str] | None = None
 
 
 def _tell(event: Payment) -> Iterable[Told]:
     at_us = event.paid_at_us if event.paid_at_us is not None else event.event_time_us
-    fact = ReceiptState(0, STATUSES.index(event.status), at_us, event.kind, event.unit or "", event.paid_vnd, event.id)
+    credit = (at_us, event.paid_vnd, event.id) if event.status == "credited" else None
+    strength = NEVER_TOLD if credit else STATUSES.index(event.status)
+    fact = ReceiptState(0, strength, at_us, event.kind, event.unit or "", event.paid_vnd, event.id, credit)
     yield Told(("receipt", event.transaction), event.known_at_us, fact)
 
 
 def _merge(table: str, state: ReceiptState | None, known_us: int, fact: ReceiptState) -> ReceiptState:
-    if state is not None and (fact.strength, -fact.at_us, fact.id) <= (state.strength, -state.at_us, state.id):
+    if state is None:
+        return msgspec.structs.replace(fact, known_us=known_us)
+    said = fact if (fact.strength, -fact.at_us, fact.id) > (state.strength, -state.at_us, state.id) else state
+    credit = min((line for line in (state.credit, fact.credit) if line), default=None)
+    if said is state and credit == state.credit:
         return state
-    return msgspec.structs.replace(fact, known_us=known_us)
+    return msgspec.structs.replace(said, known_us=known_us, credit=credit)
 
 
 def _counts(state: ReceiptState, units: Mapping[str, str]) -> Count:
-    status = STATUSES[state.strength]
-    paid = status == "paid"
-    measures = (int(paid), state.paid_vnd if paid else 0, int(status == "mismatched"), int(status == "failed"), int(status == "unknown"))
+    status = STATUSES[state.strength] if state.strength != NEVER_TOLD else ""
+    paid, refunded = status == "paid", status == "refunded"
+    notified = status in ("paid", "mismatched")
+    stated_vnd = state.credit[1] if state.credit else 0
+    moved_vnd = state.paid_vnd if paid else -state.paid_vnd if refunded else 0
+    equal = notified and state.credit is not None and stated_vnd == state.paid_vnd
+    measures = (
+        *(int(paid), moved_vnd, int(status == "mismatched"), int(status == "failed"), int(status == "unknown")),
+        *(int(refunded), state.paid_vnd if refunded else 0),
+        *(int(equal), int(notified and state.credit is None), int(state.credit is not None and not notified)),
+        *(int(notified and state.credit is not None and not equal), stated_vnd),
+    )
     return Count(state.at_us - state.at_us % MINUTE_US, state.unit, state.kind, measures)
 
+
+ADDED = ("refunds", "refunded_vnd", "matched", "unstated", "unnotified", "differs", "stated_vnd")
 
 GLASS = Glass(
     name="payment",
@@ -78,11 +100,12 @@ GLASS = Glass(
             "paid_vnd",
             "Thu viện phí không tiền mặt",
             "đ",
-            "Số tiền thực trả của các giao dịch thành công, thuộc ngày trả theo giờ Việt Nam; trả sai số tiền không cộng vào.",
+            "Số tiền thực trả của các giao dịch thành công, thuộc ngày trả theo giờ Việt Nam; trả sai số tiền không cộng vào; "
+            "tiền hoàn trừ vào ngày hoàn.",
             Sum("paid_vnd"),
             "money",
             brief="Viện phí",
-            formula="tổng số tiền thực trả của giao dịch có trạng thái mạnh nhất là thành công (00), theo phút trả",
+            formula="tổng số tiền thực trả của giao dịch có trạng thái mạnh nhất là thành công (00), theo phút trả, trừ tiền hoàn theo phút hoàn",
         ),
         Figure(
             "receipts",
@@ -132,9 +155,68 @@ GLASS = Glass(
             Held("signature"),
             formula="đếm thông báo có chữ ký sai, theo giờ đến; không tin được đơn vị hay loại ghi trong đó",
         ),
+        Figure(
+            "refunds",
+            "Giao dịch hoàn tiền",
+            "giao dịch",
+            "Giao dịch trả lại tiền cho người bệnh, thuộc ngày hoàn.",
+            Sum("refunds"),
+            formula="đếm giao dịch hoàn tiền khác nhau đã xong, theo phút hoàn; hoàn nhiều lần của một khoản thu là nhiều giao dịch",
+        ),
+        Figure(
+            "refunded_vnd",
+            "Tiền đã hoàn",
+            "đ",
+            "Số tiền đã trả lại cho người bệnh, thuộc ngày hoàn; đã trừ khỏi số thu.",
+            Sum("refunded_vnd"),
+            "money",
+            formula="tổng số tiền của giao dịch hoàn đã xong, theo phút hoàn",
+        ),
+        Figure(
+            "matched",
+            "Khớp sao kê",
+            "giao dịch",
+            "Giao dịch đã báo có, có dòng ghi có cùng số tiền trên sao kê của ngân hàng.",
+            Sum("matched"),
+            formula="đếm giao dịch báo đã trả (00, 10) mà sao kê camt.053/054 có cùng mã giao dịch và cùng số tiền, theo phút trả",
+        ),
+        Figure(
+            "unstated",
+            "Báo có, chưa thấy trên sao kê",
+            "giao dịch",
+            "Giao dịch ngân hàng đã báo mà chưa sao kê nào nhận được có dòng ghi có tương ứng.",
+            Sum("unstated"),
+            formula="đếm giao dịch báo đã trả (00, 10) chưa có dòng ghi có cùng mã trên sao kê nào đã nhận, theo phút trả",
+        ),
+        Figure(
+            "unnotified",
+            "Có trên sao kê, không được báo",
+            "giao dịch",
+            "Dòng ghi có trên sao kê mà ngân hàng chưa từng báo là đã trả; không cộng vào số thu.",
+            Sum("unnotified"),
+            formula="đếm mã giao dịch có dòng ghi có trên sao kê mà không có thông báo đã trả (00, 10), theo lúc ghi sổ",
+        ),
+        Figure(
+            "differs",
+            "Sao kê khác số tiền đã báo",
+            "giao dịch",
+            "Giao dịch có trên sao kê với số tiền khác số tiền đã báo.",
+            Sum("differs"),
+            formula="đếm giao dịch báo đã trả (00, 10) mà dòng ghi có cùng mã trên sao kê khác số tiền",
+        ),
+        Figure(
+            "stated_vnd",
+            "Ghi có trên sao kê",
+            "đ",
+            "Tổng số tiền các dòng ghi có trên sao kê của ngân hàng.",
+            Sum("stated_vnd"),
+            "money",
+            formula="tổng số tiền dòng ghi có (CRDT, không đảo, đã ghi sổ) của sao kê camt.053/054, mỗi mã giao dịch một lần",
+        ),
     ),
     month="paid_vnd",
-    law="Chưa có văn bản nào định nghĩa chỉ tiêu này; theo quy cách báo có của ngân hàng (HDBank v1.0.3 ngày 28/06/2024, VNPAY IPN, payOS) và chuẩn VietQR/NAPAS.",
+    law="Chưa có văn bản nào định nghĩa chỉ tiêu này; theo quy cách báo có của ngân hàng (HDBank v1.0.3 ngày 28/06/2024, VNPAY IPN, payOS, "
+    "MoMo, SePay), sao kê ISO 20022 camt.053/054 và chuẩn VietQR/NAPAS.",
 )
 
 
@@ -145,7 +227,8 @@ DEPARTMENT = Department(
     domain="payment",
     late_after_seconds=900,
     subject=lambda event: event.transaction,
-    measures=("receipts", "paid_vnd", "mismatched", "failed", "unknown"),
+    measures=("receipts", "paid_vnd", "mismatched", "failed", "unknown", *ADDED),
+    grown=(Grown(measures=ADDED),),
     distinct="hospitals",
     chunk_days=28,
     life=Life(states={"receipt": ReceiptState}, tell=_tell, merge=_merge, counts=_counts, stands_on=lambda state: state.id),

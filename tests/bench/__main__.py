@@ -1,6 +1,6 @@
 """`python -m tests.bench`: the measured table. `identity`: what it costs to know every id for ever. `paint`: how soon the wall shows something.
 
-`screens`: many screens on one server, alone. `backtest`: a rule over ninety days, alone."""
+`screens`: many screens on one server, alone. `backtest`: a rule over ninety days, alone. `days`: a replay of several days beside one of a day."""
 
 import contextlib
 import os
@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 
 from deploy import console
-from tests.bench import backtest, beside, figures, identity, limits, ours, paint, peers, replay, rules, screens
+from tests.bench import backtest, beside, figures, identity, limits, ours, paint, parsers, peers, replay, rules, screens
 from tests.bench.figures import Figure, median, ratio
 from tests.bench.stage import Stage, stage
 
-PARTS = ("ours", "replay", "beside", "limits", "plain", "quix", "screens", "rules", "backtest")
+PARTS = ("ours", "replay", "beside", "limits", "plain", "quix", "screens", "rules", "backtest", "parsers")
 PLAIN_ROWS = 200_000
 EACH_ROWS = 5_000
 TIMES_PLAIN, TIMES_QUIX, WORKER_MB = 5.0, 1.8, 300.0
@@ -40,11 +40,13 @@ def bench(
     if wrong := sorted(set(chosen) - {*PARTS}):
         raise typer.BadParameter(f"there is no {wrong[0]}")
     console.configure_logging(False)
-    with _folder(state) as folder, stage(folder, events, keep=state is not None) as there:
-        console.say(f"{events} events in Kafka, {there.truth.repeats} of them repeats; {runs} runs, {os.cpu_count()} cores")
-        found = _measure(there, runs, chosen)
-        if "backtest" in chosen:
-            found += backtest.measure(folder, runs)
+    found = parsers.measure(runs) if "parsers" in chosen else []
+    if {*chosen} != {"parsers"}:  # which needs neither broker nor database
+        with _folder(state) as folder, stage(folder, events, keep=state is not None) as there:
+            console.say(f"{events} events in Kafka, {there.truth.repeats} of them repeats; {runs} runs, {os.cpu_count()} cores")
+            found += _measure(there, runs, chosen)
+            if "backtest" in chosen:
+                found += backtest.measure(folder, runs)
     figures.show(found, f"{events:,} events, median of {runs}")
     figures.write(found, out)
     if any(f.met is False for f in found):
@@ -55,6 +57,7 @@ app.command("identity")(identity.main)
 app.command("paint")(paint.main)
 app.command("screens")(screens.main)
 app.command("backtest")(backtest.main)
+app.command("days")(replay.main)
 
 
 def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:

@@ -4,14 +4,12 @@ import msgspec
 import pytest
 
 from connectors.formats import DEPARTMENT_FORMATS, FORMATS, load
-from streams.departments.einvoice import Einvoice
-from streams.departments.payment import Payment
-from streams.departments.telehealth import Telehealth
+from streams.department import departments
 from streams.errors import Misconfigured, Reject
 from streams.event import Event, encode
 from tests.format_cases import CASES, Case, resolve, told
 
-CONTRACTS: dict[str, type[Event]] = {"einvoice": Einvoice, "telehealth": Telehealth, "payment": Payment}
+CONTRACTS: dict[str, type[Event]] = {each.name: each.event for each in departments()}
 ACCEPTED = [case for case in CASES if case.events is not None]
 REJECTED = [case for case in CASES if case.reject is not None]
 
@@ -73,6 +71,7 @@ def test_an_unknown_format_is_a_wrong_configuration_that_names_the_known_ones() 
 @pytest.mark.parametrize("name", sorted(FORMATS))
 def test_a_record_over_the_bound_is_refused(name: str) -> None:
     big = {"tvan": b"<TDiep>" + b" " * (2 << 20) + b"</TDiep>", "fhir": b'{"resourceType": "Encounter"}' + b" " * (2 << 20)}
+    big["camt"] = big["bhyt"] = b"<Document>" + b" " * (16 << 20) + b"</Document>"
     with pytest.raises(Reject) as caught:
         load(name).parse(big.get(name, b"vnp_Amount=" + b"1" * (2 << 20)), CASES[0].arrival)
     assert caught.value.cause == "too_large"

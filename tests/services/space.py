@@ -16,7 +16,7 @@ from sinks.migrations import board, board_at, migrate, schema
 from sinks.roles import ingest_dsn
 from sinks.timescale import Timescale
 from streams import pseudonym
-from streams.department import department
+from streams.department import NAMES, department
 from streams.departments.payment import Payment
 from streams.event import encode, moment
 from streams.settings import Settings
@@ -37,7 +37,7 @@ class Space:
         migrate(parts.dsn, self.settings)
         self.keys = pseudonym.load(settings.state_dir)
         self.store = self.worker()
-        self.topics = {name: uuid.uuid4().hex for name in ("einvoice", "telehealth", "payment", "rejects", "asked")}
+        self.topics = {name: uuid.uuid4().hex for name in (*NAMES, "rejects", "asked")}
         self.next: dict[str, int] = dict.fromkeys(self.topics, 0)
 
     def worker(self) -> Timescale:

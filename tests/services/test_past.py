@@ -19,6 +19,7 @@ from sinks import communes, figures, units
 from sinks.migrations import board, board_at
 from sinks.roles import reader_dsn
 from streams.department import NAMES
+from streams.departments.telehealth import Telehealth
 from streams.errors import Misconfigured
 from streams.event import moment
 from tests.bench import events as day
@@ -121,6 +122,34 @@ def test_every_view_of_the_boards_has_its_past(space: Space) -> None:
         query = "select table_name, array_agg(column_name::text order by ordinal_position) from information_schema.columns where table_schema = %s group by 1"
         now, then = (dict(connection.execute(query, [name]).fetchall()) for name in (board(space.name), board_at(space.name)))
     assert {name: columns for name, columns in now.items() if name not in explaining | deciding} == then
+
+
+def test_what_was_counted_and_taken_back_is_nothing_then_as_it_was_live(space: Space) -> None:
+    began = day.DAY_START_US + 9 * 3600 * 10**6
+
+    def session(revision: int, status: str, known: timedelta) -> Telehealth:
+        known_us = began + known // timedelta(microseconds=1)
+        return Telehealth(
+            id=f"{revision:032x}", body="0" * 16, source="telehealth", event_time_us=began, known_at_us=known_us, kind="VR", unit="38001",
+            session="a" * 32, status=status, updated_at_us=known_us, revision=revision, started_at_us=began, ended_at_us=began + 60 * 10**6,
+        )  # fmt: skip
+
+    live = "select * from telehealth_1d"
+    seen = []
+    for revision, (status, known) in enumerate(
+        [("finished", timedelta(minutes=5)), ("entered-in-error", timedelta(days=2)), ("finished", timedelta(days=4))], 1
+    ):
+        space.take("telehealth", session(revision, status, known))
+        space.follow("telehealth")
+        with psycopg.connect(space.dsn, options=f"-c search_path={board(space.name)}") as connection:
+            seen.append(connection.execute(live).fetchall())
+    assert [[row[3] for row in rows] for rows in seen] == [[1], [0], [1]]
+    for table in ("1d", "10m"):
+        for at, sessions in ((1, [1]), (3, [0]), (5, [1]), (-1, [])):
+            with psycopg.connect(space.dsn, options=f"-c search_path={board_at(space.name)},pg_catalog,public") as connection:
+                connection.execute("select set_config('ioc.at', %s, true)", [(MIDNIGHT + timedelta(days=at)).isoformat()])
+                found = connection.execute(sql.SQL("select sessions from {}").format(sql.Identifier(f"telehealth_{table}"))).fetchall()
+            assert [n for (n,) in found] == sessions, (table, at)
 
 
 def test_only_minutes_gone_by_are_looked_back_at() -> None:

@@ -24,6 +24,7 @@ from sinks.migrations import migrate, schema
 from sinks.timescale import Timescale
 from streams import pseudonym
 from streams.brokers import admin_options
+from streams.department import NAMES
 from streams.errors import Misconfigured
 from streams.event import encode
 from streams.settings import Settings
@@ -281,7 +282,7 @@ def test_ioc_spaces_lists_keeps_and_drops(live: Settings, parts: Parts, monkeypa
 
     name = f"drill-{uuid.uuid4().hex[:8]}"
     own = whole.make(live, name, "Diễn tập")
-    mine = {f"ioc.{name}.{each}" for each in ("einvoice", "telehealth", "payment", "rejects", "asked", "touched", "cursors")}
+    mine = {f"ioc.{name}.{each}" for each in (*NAMES, "rejects", "asked", "touched", "cursors")}
     assert topics(own, parts) == mine
     listed = ioc("list", "--json")
     assert listed.exit_code == 0, listed.exception

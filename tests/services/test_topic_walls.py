@@ -31,11 +31,12 @@ from kafka.structs import OffsetAndMetadata
 from deploy.embedded import logins
 from deploy.embedded.parts import Parts
 from deploy.embedded.topics import create_topics, delete_topics
+from streams import department
 from streams.brokers import aiokafka_options, kafka_python_options, login, passwords
 from streams.settings import Settings
 from tests.eventually import eventually
 
-NAMES = ("einvoice", "telehealth", "payment", "rejects", "asked", "touched", "cursors")
+NAMES = (*department.NAMES, "rejects", "asked", "touched", "cursors")
 LIVE = [f"ioc.{name}" for name in NAMES]
 
 

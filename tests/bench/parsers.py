@@ -1,0 +1,182 @@
+"""How fast wire formats read: distinct records as departments send them, with validation, signatures of notices, pseudonyms and encoding."""
+
+import base64
+import hashlib
+import hmac
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote_plus
+
+import orjson
+
+from connectors.formats import Arrival, load
+from streams.event import encode, micros, moment
+from streams.pseudonym import Pseudonyms
+from tests.bench.figures import Figure, median
+
+KNOWN_AT_US = micros(moment(1_794_884_400_000_000))  # 17 Nov 2026, 10:00 in Viet Nam
+SECRET = b"a secret of the bench"
+Records = Iterator[tuple[bytes, int]]
+"""Raw records, each with how many of what is counted are in it."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is measured of one format. unit: what is counted. bar: how many a second of CPU."""
+
+    figure: str
+    unit: str
+    format: str
+    records: Callable[[random.Random, int], Records]
+    total: int
+    bar: float | None = None
+    secret: bytes | None = None
+
+
+def measure(runs: int) -> list[Figure]:
+    """A figure for each part: how many a second of one process's own CPU, so that a busy machine changes it little."""
+    return [median(part.figure, part.unit, [_rate(part, run) for run in range(runs)], at_least=part.bar) for part in PARTS]
+
+
+def _rate(part: Part, seed: int) -> float:
+    records = [*part.records(random.Random(f"{part.figure} {seed}"), part.total)]
+    reader = load(part.format)
+    arrival = Arrival("bench", KNOWN_AT_US, Pseudonyms(bytes(range(32))), {"BV1": "38280"}, part.secret, trusted=True)
+    bodies = set[str]()
+    began = time.process_time()
+    for raw, _ in records:
+        for record in reader.split(raw):
+            for event in reader.parse(record, arrival):
+                encode(event)
+                bodies.add(event.body)
+    spent = time.process_time() - began
+    assert len(bodies) == len(records), "the records were to be distinct"
+    return sum(count for _, count in records) / spent
+
+
+def _invoices(chance: random.Random, total: int) -> Records:
+    """Sizes as in real traffic (medians of 5.5 kB for a 200, 9.7 kB for a 202): of ten invoices four go in a 200, four come back in a 202,
+    two lie in a package 206 of four."""
+    made = 0
+    while made < total:
+        kind = chance.choices(("200", "202", "206"), (8, 8, 1))[0]
+        count = 4 if kind == "206" else 1
+        yield _message(chance, kind, "".join(_hdon(chance, kind) for _ in range(count)), count).encode(), count
+        made += count
+
+
+def _message(chance: random.Random, kind: str, documents: str, count: int) -> str:
+    package = f"<CKSNNT>{_signature(chance, 'p1')}</CKSNNT>" if kind == "206" else ""
+    question = f"V0100000008{chance.getrandbits(128):032X}" if kind == "202" else ""
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><TDiep><TTChung><PBan>2.1.0</PBan><MNGui>V0100000008</MNGui><MNNhan>TCT</MNNhan>'
+        f"<MLTDiep>{kind}</MLTDiep><MTDiep>V0100000008{chance.getrandbits(128):032X}</MTDiep><MTDTChieu>{question}</MTDTChieu>"
+        f'<MST>3800000011</MST><SLuong>{count}</SLuong></TTChung><DLieu Id="p1">{documents}</DLieu>{package}</TDiep>'
+    )
+
+
+def _hdon(chance: random.Random, kind: str) -> str:
+    goods, number = chance.randrange(20_000, 90_000_000), chance.randrange(1, 10**7)
+    tax = goods * 8 // 100
+    lines = "".join(
+        f"<HHDVu><TChat>1</TChat><STT>{n}</STT><MHHDVu>VT{chance.randrange(9999)}</MHHDVu><THHDVu>Vật tư ví dụ số {n} loại {chance.randrange(99)}</THHDVu>"
+        f"<DVTinh>Cái</DVTinh><SLuong>{n}</SLuong><DGia>{goods // n}.000000</DGia><TLCKhau>0</TLCKhau><STCKhau>0</STCKhau><ThTien>{goods}</ThTien>"
+        "<TSuat>8%</TSuat><TTKhac><TTin><TTruong>TienThue</TTruong><KDLieu>numeric</KDLieu><DLieu>0</DLieu></TTin></TTKhac></HHDVu>"
+        for n in range(1, chance.randint(2, 4))
+    )
+    written = {"202": f"00{chance.getrandbits(128):032X}", "206": f"M1-26-A1B2C-{number:011d}"}.get(kind)
+    code = f'<MCCQT Id="m1">{written}</MCCQT>' if written else ""
+    office = f"<CQT>{_signature(chance, 'c1')}</CQT>" if kind == "202" else ""
+    own = "<NBan/>" if kind == "206" else f"<NBan>{_signature(chance, 's1')}</NBan>"
+    return (
+        f'<HDon><DLHDon Id="d{number}"><TTChung><PBan>2.1.0</PBan><THDon>Hóa đơn giá trị gia tăng</THDon><KHMSHDon>1</KHMSHDon>'
+        f"<KHHDon>C26TAA</KHHDon><SHDon>{number}</SHDon><NLap>2026-11-17</NLap><DVTTe>VND</DVTTe><TGia>1</TGia><HTTToan>TM/CK</HTTToan>"
+        "<MSTTCGP>0100000008</MSTTCGP><TTKhac/></TTChung><NDHDon><NBan><Ten>Công ty Ví Dụ</Ten><MST>3800000011</MST><DChi>Xã Ví Dụ, Thanh Hóa</DChi>"
+        "<SDThoai>0370000000</SDThoai><STKNHang>000</STKNHang></NBan><NMua><Ten>Công ty Mua Ví Dụ</Ten><MST>3800000029</MST><DChi>Xã Ví Dụ</DChi>"
+        f"<HVTNMHang>Người Mua Ví Dụ</HVTNMHang></NMua><DSHHDVu>{lines}</DSHHDVu><TToan><THTTLTSuat><LTSuat><TSuat>8%</TSuat><ThTien>{goods}</ThTien>"
+        f"<TThue>{tax}</TThue></LTSuat></THTTLTSuat><TgTCThue>{goods}</TgTCThue><TgTThue>{tax}</TgTThue><TTCKTMai>0</TTCKTMai>"
+        f"<TgTTTBSo>{goods + tax}.000000</TgTTTBSo><TgTTTBChu>Một số tiền ví dụ</TgTTTBChu></TToan></NDHDon></DLHDon>"
+        f"{code}<DSCKS>{own}{office}</DSCKS></HDon>"
+    )
+
+
+def _signature(chance: random.Random, name: str) -> str:
+    def blob(size: int) -> str:
+        return base64.b64encode(chance.randbytes(size)).decode()
+
+    method = 'Algorithm="http://www.w3.org/2000/09/xmldsig#enveloped-signature"'
+    digest = f'<DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><DigestValue>{blob(32)}</DigestValue>'
+    return (
+        f'<Signature Id="{name}" xmlns="http://www.w3.org/2000/09/xmldsig#"><SignedInfo>'
+        '<CanonicalizationMethod Algorithm="http://www.w3.org/TR/2001/REC-xml-c14n-20010315"/>'
+        '<SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"/>'
+        f'<Reference URI="#d1"><Transforms><Transform {method}/></Transforms>{digest}</Reference><Reference URI="#o-{name}">{digest}</Reference>'
+        f"</SignedInfo><SignatureValue>{blob(256)}</SignatureValue><KeyInfo><X509Data><X509SubjectName>CN=Công ty Ví Dụ, L=Thanh Hóa, C=VN"
+        f'</X509SubjectName><X509Certificate>{blob(1100)}</X509Certificate></X509Data></KeyInfo><Object Id="o-{name}"><SignatureProperties>'
+        f'<SignatureProperty Target="#{name}"><SigningTime>2026-11-17T09:{chance.randrange(60):02d}:{chance.randrange(60):02d}</SigningTime>'
+        "</SignatureProperty></SignatureProperties></Object></Signature>"
+    )
+
+
+def _encounters(chance: random.Random, total: int) -> Records:
+    """Finished sessions as an R4 server writes them, with the patient, doctors and narrative that are dropped."""
+    for number in range(total):
+        begins = f"2026-11-17T{chance.randrange(7, 9):02d}:{chance.randrange(60):02d}:00+07:00"
+        yield orjson.dumps({
+            "resourceType": "Encounter", "id": f"vr-{number}-{chance.getrandbits(32):x}",
+            "meta": {"versionId": str(chance.randint(1, 9)), "lastUpdated": "2026-11-17T09:41:00.250+07:00", "source": f"#{chance.getrandbits(64):x}"},
+            "text": {"status": "generated", "div": '<div xmlns="http://www.w3.org/1999/xhtml">Người Bệnh Ví Dụ, hội chẩn từ xa</div>'},
+            "identifier": [{"system": "https://example.vn/phien", "value": f"P{number}"}], "status": "finished",
+            "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "VR", "display": "virtual"},
+            "type": [{"coding": [{"system": "http://snomed.info/sct", "code": "448337001"}]}],
+            "subject": {"reference": f"Patient/{chance.randrange(10**6)}", "display": "Người Bệnh Ví Dụ"},
+            "participant": [{"individual": {"reference": f"Practitioner/{chance.randrange(999)}", "display": "Bác Sĩ Ví Dụ"}}] * 2,
+            "period": {"start": begins, "end": "2026-11-17T09:40:00+07:00"}, "reasonCode": [{"text": "Tái khám"}],
+            "serviceProvider": {"reference": f"Organization/38{chance.randint(1, 27):03d}"},
+        }), 1  # fmt: skip
+
+
+def _hdbank(chance: random.Random, total: int) -> Records:
+    for number in range(total):
+        amount = f"{chance.randrange(50_000, 9_000_000)}.00"
+        item = {
+            "merchantId": "38280", "invoiceId": f"HD{number}", "type": "vietqr", "transactionAmount": amount, "transactionId": f"FT{number:09d}",
+            "status": "00", "paidAmount": amount, "paidTime": "20261117020000", "transactionTime": "20261117015900",
+            "transactionDescription": "TT vien phi", "paidDescription": "NGUOI BENH VI DU",
+            "additionalData": {"serviceCode": "KHAM", "patientCode": f"BN{number}", "patientName": "NGUOI BENH VI DU", "description": "0900000000"},
+        }  # fmt: skip
+        data = base64.b64encode(orjson.dumps(item)).decode()
+        yield f"data={quote_plus(data)}&sign={hmac.new(SECRET, data.encode(), hashlib.sha256).hexdigest()}".encode(), 1
+
+
+def _vnpay(chance: random.Random, total: int) -> Records:
+    for number in range(total):
+        text = (
+            f"vnp_Amount={chance.randrange(50_000, 9_000_000)}00&vnp_BankCode=NCB&vnp_BankTranNo=VNP{number}&vnp_CardType=ATM&vnp_OrderInfo=NGUOI+BENH"
+            f"+VI+DU&vnp_PayDate=20261117090000&vnp_ResponseCode=00&vnp_TmnCode=BV1&vnp_TransactionNo={14_000_000 + number}&vnp_TransactionStatus=00"
+            f"&vnp_TxnRef=HD{number}"
+        )
+        yield f"{text}&vnp_SecureHash={hmac.new(SECRET, text.encode(), hashlib.sha512).hexdigest()}".encode(), 1
+
+
+def _payos(chance: random.Random, total: int) -> Records:
+    for number in range(total):
+        data = {
+            "accountNumber": "BV1", "amount": chance.randrange(50_000, 9_000_000), "code": "00", "counterAccountBankId": "", "counterAccountName": None,
+            "currency": "VND", "desc": "success", "description": "NGUOI BENH VI DU", "orderCode": number, "paymentLinkId": f"{chance.getrandbits(64):x}",
+            "reference": f"FT{number}", "transactionDateTime": "2026-11-17 09:00:00", "virtualAccountName": "", "virtualAccountNumber": "",
+        }  # fmt: skip
+        text = "&".join(f"{name}={'' if value is None else value}" for name, value in sorted(data.items()))
+        signature = hmac.new(SECRET, text.encode(), hashlib.sha256).hexdigest()
+        yield orjson.dumps({"code": "00", "desc": "success", "success": True, "data": data, "signature": signature}), 1
+
+
+PARTS = (
+    Part("parsers: T-VAN", "invoices/s", "tvan", _invoices, 6_000, 3_000),
+    Part("parsers: FHIR R4", "Encounters/s", "fhir", _encounters, 12_000, 8_000),
+    Part("parsers: HDBank notices", "notices/s", "hdbank", _hdbank, 40_000, 30_000, SECRET),
+    Part("parsers: VNPAY notices", "notices/s", "vnpay", _vnpay, 40_000, 30_000, SECRET),
+    Part("parsers: payOS notices", "notices/s", "payos", _payos, 40_000, 30_000, SECRET),
+)

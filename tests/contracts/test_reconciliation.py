@@ -1,0 +1,113 @@
+"""What notices and statements say of one transaction together: refunds, and whether both say the same, in whatever order they come."""
+
+import itertools
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import msgpack
+
+from streams.department import department
+from streams.departments.payment import Payment, ReceiptState, Status
+from streams.lives import MINUTE_US, History, Registry, advance
+
+PAYMENT = department("payment")
+T0 = 1_795_140_000_000_000
+
+
+def said(status: Status, vnd: int, minute: int = 0, number: int = 1, known: int = 0) -> Payment:
+    """One word about a transaction, by `number`."""
+    at_us = T0 + minute * MINUTE_US
+    words = f"{number}|{status}|{vnd}|{minute}"
+    return Payment(
+        id=f"{zlib.crc32(words.encode()):032x}", body="0" * 16, source="bank", event_time_us=at_us, known_at_us=T0 + known * MINUTE_US, kind="hdbank",
+        unit="38001", transaction=f"{number:032x}", status=status, paid_vnd=vnd, paid_at_us=at_us,
+    )  # fmt: skip
+
+
+def counted(batches: list[list[Payment]]) -> tuple[dict[str, int], dict[Any, Any]]:
+    """The figures' sums after these batches, and every cell of both times."""
+    histories: dict[Any, History] = {}
+    cells: Counter[Any] = Counter()
+
+    def load(table: str, keys: Sequence[str]) -> dict[str, History]:
+        return {key: histories[table, key] for key in keys if (table, key) in histories}
+
+    for batch in batches:
+        changes = advance(PAYMENT.life, batch, Registry(), load)
+        histories.update(changes.histories)
+        for cell, values in changes.cells.items():
+            for name, value in zip(PAYMENT.measures, values, strict=True):
+                cells[*cell, name] += value
+    sums: Counter[str] = Counter()
+    for (*_, name), value in cells.items():
+        sums[name] += value
+    return {name: value for name, value in sums.items() if value}, {cell: value for cell, value in cells.items() if value}
+
+
+def sums(*events: Payment) -> dict[str, int]:
+    return counted([[event] for event in events])[0]
+
+
+def test_a_refund_takes_its_amount_out_on_its_own_day_and_leaves_the_receipt() -> None:
+    paid, given_back = said("paid", 150_000), said("refunded", 50_000, minute=3000, number=2)
+    assert sums(paid, given_back) == {"receipts": 1, "paid_vnd": 100_000, "refunds": 1, "refunded_vnd": 50_000, "unstated": 1}
+    days = {cell[0]: value for cell, value in counted([[paid, given_back]])[1].items() if cell[-1] == "paid_vnd"}
+    assert days == {T0: 150_000, T0 + 3000 * MINUTE_US: -50_000}
+
+
+def test_a_refund_told_by_the_bank_and_by_the_statement_is_one() -> None:
+    assert sums(said("refunded", 50_000), said("refunded", 50_000, minute=5)) == {"paid_vnd": -50_000, "refunds": 1, "refunded_vnd": 50_000}
+
+
+def test_a_notice_that_the_statement_has_too_is_matched() -> None:
+    assert sums(said("paid", 150_000), said("credited", 150_000, minute=9)) == {
+        "receipts": 1,
+        "paid_vnd": 150_000,
+        "matched": 1,
+        "stated_vnd": 150_000,
+    }
+
+
+def test_a_notice_that_no_statement_has_is_unstated() -> None:
+    assert sums(said("paid", 150_000)) == {"receipts": 1, "paid_vnd": 150_000, "unstated": 1}
+
+
+def test_a_credit_that_nobody_told_of_is_unnotified_and_is_no_receipt() -> None:
+    assert sums(said("credited", 150_000)) == {"unnotified": 1, "stated_vnd": 150_000}
+    assert sums(said("credited", 150_000), said("failed", 0)) == {"unnotified": 1, "stated_vnd": 150_000, "failed": 1}
+
+
+def test_a_credit_of_another_amount_differs() -> None:
+    told = sums(said("paid", 150_000), said("credited", 140_000))
+    assert told == {"receipts": 1, "paid_vnd": 150_000, "differs": 1, "stated_vnd": 140_000}
+
+
+def test_a_mismatched_notice_is_held_against_what_was_really_paid() -> None:
+    assert sums(said("mismatched", 140_000), said("credited", 140_000)) == {"mismatched": 1, "matched": 1, "stated_vnd": 140_000}
+
+
+def test_what_was_stored_before_statements_were_read_is_still_read() -> None:
+    old = msgpack.encode([[T0, 3, T0, "hdbank", "38001", 150_000, "ab" * 16]])
+    (state,) = msgpack.decode(old, type=tuple[ReceiptState, ...])
+    assert state.credit is None
+
+
+WORDS = st.lists(
+    st.builds(
+        said, st.sampled_from(["paid", "mismatched", "failed", "unknown", "credited", "refunded"]), st.sampled_from([1000, 2000]),
+        st.integers(0, 3), st.integers(1, 2), st.integers(0, 3),
+    ),
+    max_size=7,
+)  # fmt: skip
+
+
+@given(events=WORDS, order=st.randoms(use_true_random=False), cuts=st.lists(st.integers(0, 7), max_size=3))
+def test_order_repeats_and_cuts_change_nothing(events: list[Payment], order: Any, cuts: list[int]) -> None:
+    shuffled = [*events, *events[:2]]
+    order.shuffle(shuffled)
+    edges = sorted({0, len(shuffled), *(cut for cut in cuts if cut <= len(shuffled))})
+    assert counted([shuffled[a:b] for a, b in itertools.pairwise(edges)]) == counted([events])
