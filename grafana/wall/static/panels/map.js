@@ -105,7 +105,9 @@ function cell(commune, path, [x, y]) {
 function paint(made, found, top, options) {
   const known = found && found.value !== null;
   made.dataset.known = known ? "yes" : "no";
-  made.classList.toggle("estimated", Boolean(known && found.name?.endsWith(ESTIMATED)));
+  const guessed = Boolean(known && found.name?.endsWith(ESTIMATED));
+  if (guessed && !made.classList.contains("estimated")) made.parentNode.append(made); // its border lies over its neighbours'
+  made.classList.toggle("estimated", guessed);
   if (known) made.style.setProperty("--share", `${(100 * Math.sqrt(Math.max(0, found.value) / (top || 1))).toFixed(1)}%`);
   say(made, found?.name ?? made.dataset.commune, known ? words(found.value, options) : "chưa có số liệu", found?.target);
 }
