@@ -95,8 +95,7 @@ def sites_by_day(glass: Glass, figure: Figure, days: int, where: str = "") -> st
     units that has."""
     if not isinstance(figure.measured, Units):
         raise TypeError(f"{figure.name} does not count units")
-    of = f"u.kind = {quoted(glass.place_kind)}" + (f" AND u.level IN ({', '.join(map(quoted, glass.network))})" if glass.network else "")
-    of += f" AND {_stands('each::date')}"
+    of = _in_network(glass, "each::date")
     return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)},
   count(DISTINCT u.code) FILTER (WHERE d.{figure.measured.measure} > 0) AS {named(TAKING_PART)},
   (SELECT count(*) FROM unit_ever u WHERE {of}) AS {named(NETWORK)}
@@ -198,6 +197,12 @@ def _stands(day: str) -> str:
     return f"u.valid_from <= {day} AND (u.valid_to IS NULL OR u.valid_to >= {day})"
 
 
+def _in_network(glass: Glass, day: str) -> str:
+    """Whether `u` of unit_ever is of the department's network on a day."""
+    levels = f" AND u.level IN ({', '.join(map(quoted, glass.network))})" if glass.network else ""
+    return f"u.kind = {quoted(glass.place_kind)}{levels} AND {_stands(day)}"
+
+
 def named_units(glass: Glass, alias: str = "u") -> str:
     """The units of a department as they are on the day the range ends in (of sellers: as they are now, for so are they registered): rows
     `alias(code, name, latitude, longitude)`."""
@@ -252,8 +257,9 @@ def online(glass: Glass) -> str:
     lately = f"minute > {at} - interval '{ONLINE_MINUTES} minutes' AND minute <= {at}"
     return f"""SELECT CASE WHEN EXISTS (SELECT FROM freshness WHERE department = {quoted(glass.name)} AND heard_at > {at} - interval '{ONLINE_MINUTES} minutes')
   THEN count(*) FILTER (WHERE s.n > 0) END AS {named(ONLINE)}, nullif(count(*), 0) AS {named(OF_ALL)}
-FROM {named_units(glass)}
-LEFT JOIN (SELECT unit, sum({glass.online}) AS n FROM {glass.name}_1m WHERE {lately} GROUP BY 1) AS s ON s.unit = u.code"""
+FROM unit_ever u
+LEFT JOIN (SELECT unit, sum({glass.online}) AS n FROM {glass.name}_1m WHERE {lately} GROUP BY 1) AS s ON s.unit = u.code
+WHERE {_in_network(glass, DAY)}"""
 
 
 def on_the_map(glass: Glass, figure: Figure) -> str:
