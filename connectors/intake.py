@@ -2,10 +2,12 @@
 
 import secrets
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
+from msgspec import structs
 
 from connectors import formats
 from connectors.connector import Refused
@@ -13,7 +15,7 @@ from connectors.formats import layers, signatures
 from streams.department import Department, department
 from streams.errors import Misconfigured, Reject
 from streams.event import Event, Rejected, encode
-from streams.pseudonym import Keys, Pseudonyms
+from streams.pseudonym import Keys, Pseudonyms, also_known_as
 from streams.settings import Source
 from streams.topics import LIVE, topic
 
@@ -35,7 +37,8 @@ class Message(NamedTuple):
 @dataclass(frozen=True)
 class Intake:
     """The door of one source. trusted: its records need no signature of their own, because the list they stand in has one or an
-    operator handed them over. authorities: as in `formats.Arrival`."""
+    operator handed them over. authorities: as in `formats.Arrival`. newer: makes the names that are to follow, while one key takes over from another:
+    records tell both."""
 
     source: Source
     department: Department
@@ -46,6 +49,7 @@ class Intake:
     secret: bytes | None = field(default=None, repr=False)
     trusted: bool = False
     authorities: bytes | None = field(default=None, repr=False)
+    newer: Pseudonyms | None = field(default=None, repr=False)
     _failures: set[str] = field(default_factory=set, repr=False)
 
     def split(self, raw: bytes) -> list[bytes]:
@@ -75,13 +79,18 @@ class Intake:
     def take(self, record: bytes, arrival: formats.Arrival) -> list[Message]:
         """The messages of one record: its events, or one reject. Never raises, whatever the bytes."""
         try:
-            return [self._event(event) for document in layers.documents(record) for event in self.format.parse(document, arrival)]
+            events = self._read(record, arrival)
+            newer = self._read(record, replace(arrival, pseudonyms=self.newer)) if self.newer else ()
+            return [self._event(event, other) for event, other in zip_longest(events, newer)]
         except Reject as reject:
             return [self.refuse(Refused(record, reject.cause, reject.wrong), arrival.known_at_us)]
         except Exception as error:
             self._failed(error)
             wrong = f"our parser failed with {type(error).__name__}: a defect to be reported; retry the record once it is mended"
             return [self.refuse(Refused(record, "parser_error", wrong), arrival.known_at_us)]
+
+    def _read(self, record: bytes, arrival: formats.Arrival) -> list[Event]:
+        return [event for document in layers.documents(record) for event in self.format.parse(document, arrival)]
 
     def is_signed(self, record: bytes, message: Message, arrival: formats.Arrival) -> bool:
         """Whether a record that became the reject `message` had passed the check of its signature: it had if it fails that check under
@@ -108,10 +117,11 @@ class Intake:
             sealed=self.keys.seal(refused.raw[:SEALED_LIMIT_BYTES]),
             size_bytes=len(refused.raw),
         )
-        return Message(topic("rejects", self.space), self.source.name.encode(), encode(rejected), refused.cause)
+        other = structs.replace(rejected, id=self.newer.raw(self.source.name, refused.raw)) if self.newer else None
+        return Message(topic("rejects", self.space), self.source.name.encode(), _told(rejected, other), refused.cause)
 
-    def _event(self, event: Event) -> Message:
-        value = encode(event)
+    def _event(self, event: Event, newer: Event | None) -> Message:
+        value = _told(event, newer)
         if len(value) > MESSAGE_LIMIT_BYTES:
             raise Reject("too_large", f"the event is {len(value)} bytes, more than the {MESSAGE_LIMIT_BYTES} a message may have")
         return Message(topic(self.department.name, self.space), self.department.subject(event).encode(), value)
@@ -127,6 +137,10 @@ class Intake:
             log.error("a parser failed: the record goes to quarantine", source=self.source.name, where=where)
 
 
+def _told(record: Event | Rejected, newer: Event | Rejected | None) -> bytes:
+    return encode(record) if newer is None else also_known_as(record, newer)
+
+
 def intake(source: Source, keys: Keys, space: str = LIVE) -> Intake:
     """The door of a source. Raises Misconfigured when its department or format does not exist, or its bundle of authorities cannot be read."""
     owner = department(source.department)
@@ -134,7 +148,7 @@ def intake(source: Source, keys: Keys, space: str = LIVE) -> Intake:
     reads_trusted = source.connector in ("files", "query")
     secret = source.secret() if source.connector == "webhook" else None
     pseudonyms, format = keys.domain(owner.domain), formats.load(name)
-    return Intake(source, owner, format, keys, pseudonyms, space, secret, reads_trusted, _authorities(source))
+    return Intake(source, owner, format, keys, pseudonyms, space, secret, reads_trusted, _authorities(source), keys.newer(owner.domain))
 
 
 def _authorities(source: Source) -> bytes | None:

@@ -49,9 +49,11 @@ class Format(Protocol):
 PLAIN = tuple(each.name for each in departments() if each.wire is not None)
 """The departments that declare their records themselves: each is a format of its own name."""
 FORMATS: Mapping[str, str] = {
-    name: f"{__name__}.{name}" for name in ("tvan", "fhir", "hdbank", "vnpay", "payos", "momo", "sepay", "camt", "payment")
+    name: f"{__name__}.{name}" for name in ("tvan", "fhir", "hdbank", "vnpay", "payos", "momo", "sepay", "camt", "payment", "bhyt")
 } | dict.fromkeys(PLAIN, f"{__name__}.plain")
-DEPARTMENT_FORMATS: Mapping[str, str] = {"einvoice": "tvan", "telehealth": "fhir", "payment": "payment"} | {name: name for name in PLAIN}
+DEPARTMENT_FORMATS: Mapping[str, str] = {"einvoice": "tvan", "telehealth": "fhir", "payment": "payment", "visit": "bhyt"} | {
+    name: name for name in PLAIN
+}
 
 
 def load(name: str) -> Format:

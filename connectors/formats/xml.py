@@ -85,9 +85,9 @@ class Document(NamedTuple):
     misdeclared: bool
 
 
-def read(raw: bytes) -> Node:
+def read(raw: bytes, most_bytes: int = MAX_BYTES) -> Node:
     """The document's root. Raises Reject: the causes of `document`, and `xml_deep`."""
-    return node(element(raw))
+    return node(element(raw, most_bytes))
 
 
 def element(raw: bytes, most_bytes: int = MAX_BYTES) -> etree._Element:
@@ -119,6 +119,11 @@ def document(raw: bytes, most_bytes: int = MAX_BYTES) -> Document:
         return Document(etree.fromstring(again, _PARSER), True)
     except etree.XMLSyntaxError as error:
         raise _broken(again, error) from None
+
+
+def undeclared(text: str) -> str:
+    """The text without a declaration, which may tell of an encoding that it no longer has."""
+    return _DECLARATION.sub("", text.removeprefix("\ufeff"), count=1)
 
 
 def node(element: etree._Element) -> Node:
