@@ -16,6 +16,7 @@ from starlette.routing import Route
 from connectors import caller, cursors
 from connectors.connector import Refused
 from connectors.cursors import Place
+from connectors.formats import DEPARTMENT_FORMATS, PLAIN
 from connectors.fuse import Fuse
 from connectors.intake import Intake, Message, intake
 from connectors.spool import Spool, folder
@@ -66,8 +67,8 @@ WORDS: Mapping[str, Words] = {
     "payos": Words(Said(200, {"success": True}), Said(401, {"success": False}), Said(503, {"success": False})),
     "momo": Words(Said(204, None), Said(400, {"message": "invalid signature"}), Said(503, {"message": "try again"})),
     "sepay": Words(Said(200, {"success": True}), Said(401, {"success": False}), Said(503, {"success": False})),
-}
-CALLERS: Mapping[str, str] = {"sepay": "hmac"}
+} | dict.fromkeys(PLAIN, Words(Said(200, {"success": True}), Said(401, {"success": False}), Said(503, {"success": False})))
+CALLERS: Mapping[str, str] = {"sepay": "hmac"} | dict.fromkeys(PLAIN, "apikey")
 """Formats whose sender proves itself in a header: how it usually does."""
 
 
@@ -153,7 +154,8 @@ class Hook:
         confirmed."""
         if self.check is not None:
             if self.check(request.headers, raw, known_at_us / 1e6):
-                return self.intake.take(raw, self.intake.arrival(known_at_us)), False
+                arrival = self.intake.arrival(known_at_us)
+                return [message for part in self.intake.split(raw) for message in self.intake.take(part, arrival)], False
             wrong = "the headers do not prove that this source's sender wrote the notice"
             return [self.intake.refuse(Refused(raw, "signature", wrong), known_at_us)], True
         arrival = self.intake.arrival(known_at_us)
@@ -260,16 +262,17 @@ class Hook:
 
 
 def _hook(source: Source, keys: Keys, settings: Settings, producer: AIOKafkaProducer, kafka: Mapping[str, Any]) -> Hook:
-    words = WORDS.get(source.format or "")
+    form = source.format or DEPARTMENT_FORMATS.get(source.department, "")
+    words = WORDS.get(form)
     if words is None:
         raise Misconfigured(f"source {source.name}: a webhook needs format = one of {', '.join(WORDS)}", "write whose notices they are")
-    if not source.secret() and (source.format not in CALLERS or caller.needs_secret(source)):
+    if not source.secret() and (form not in CALLERS or caller.needs_secret(source)):
         raise Misconfigured(
             f"source {source.name}: a webhook without a credential would take anyone's notices", "write it as env:NAME or file:PATH"
         )
     spool = Spool(folder(settings.state_dir, settings.space, source.name), keys) if settings.archive.raw else None
     door = intake(source, keys, settings.space)
-    usual = CALLERS.get(source.format or "")
+    usual = CALLERS.get(form)
     if usual is None:
         return Hook(door, words, producer, kafka, spool)
     check = caller.check(source, usual)
