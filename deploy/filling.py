@@ -12,7 +12,7 @@ from psycopg import sql
 
 from deploy.embedded import timescale
 from deploy.embedded.places import Say, locked
-from sinks import migrations, units
+from sinks import communes, migrations, units
 from sinks.derive import add_slots
 from streams.department import NAMES, Department, department, departments
 from streams.event import VIETNAM
@@ -75,7 +75,7 @@ def fill(dsn: str, settings: Settings, events: int, told: Tell, now: datetime | 
             return False
         connection.execute(sql.SQL("comment on schema {} is null").format(sql.Identifier(space)))
         _empty(connection)
-        units.load(connection, settings.space, [*units.communes(), *units.hospitals()])
+        units.load(connection, settings.space, *communes.given())
         with ThreadPoolExecutor(len(names)) as pool:
             each = [pool.submit(_department, dsn, space, department(name), events, today, told) for name in names]
         for done in each:
@@ -130,7 +130,7 @@ def _figures(connection: Connection, department: Department, events: int, today:
 def _seen() -> sql.SQL:
     """Events of a day: more of them by day than by night, a few large units, known up to some minutes later, a part corrected once."""
     return sql.SQL("""create temp table seen as
-with place as materialized (select array_agg(code order by code) as codes from unit where kind = %(kind)s)
+with place as materialized (select array_agg(code order by code) as codes from unit where kind = %(kind)s and valid_to is null)
 select date_trunc('minute', %(midnight)s::timestamptz + interval '1 day' * (0.5 + 0.5 * sin((i::float8 / %(n)s - 0.5) * pi()) * (0.8 + 0.2 * x))) as minute,
   interval '1 minute' * (i %% 3) as minutes, codes[1 + floor(y * y * cardinality(codes))::int] as unit, 'kind ' || (i %% 4) as kind, i %% 3 = 0 as first, x, i
 from place, (select i, abs(hashint8(i)::bigint) / 2147483649.0 as x, abs(hashint8(i * 7 + 1)::bigint) / 2147483649.0 as y

@@ -13,11 +13,17 @@ from pathlib import Path
 from deploy.embedded.processes import end, free_port, recall, remember, until
 from streams.errors import Retry
 
-SIMULATORS = ("tax", "telehealth", "banks", "hospitals")
+SIMULATORS = ("tax", "telehealth", "banks", "video", "hospitals")
 PUSHING = ("banks", "hospitals")
 BANKS = ("hdbank", "vnpay", "payos")
-PULLED = ("tax-feed", "telehealth", *(f"list-{bank}" for bank in BANKS))
-SHARE = {"tax": 0.66, "telehealth": 0.1, "banks": 0.2, "hospitals": 0.04}
+PULLED = ("tax-feed", "telehealth", "video", *(f"list-{bank}" for bank in BANKS))
+SHARE = {
+    "tax": 0.43,
+    "telehealth": 0.08,
+    "banks": 0.13,
+    "video": 0.33,
+    "hospitals": 0.03,
+}  # half of the load of the real ones is heartbeats
 
 
 class Fleet:
@@ -121,6 +127,9 @@ def write_configuration(path: Path, ports: Mapping[str, int], web_port: int, uni
         _source("tax-feed", "einvoice", "rest", "tvan", f"http://127.0.0.1:{ports['tax']}/tvan/messages", secret_of["tax"], 0.2),
         _source("telehealth", "telehealth", "fhir", "fhir", fhir, secret_of["telehealth"], 0.5, "options = { overlap_seconds = 3 }\n"),
     ]
+    pages = f"http://127.0.0.1:{ports['video']}/quality"
+    options = 'options = { encoding = "json", content = "", limit = 1000 }\n'
+    tables.append(_source("video", "telequality", "rest", "telequality", pages, secret_of["video"], 0.5, options))
     for bank in BANKS:
         mapped = "[sources.units]\n" + "".join(f'"{code}" = "{unit}"\n' for code, unit in units[bank].items())
         tables.append(_source(f"bank-{bank}", "payment", "webhook", bank, None, secret_of["banks"], 1.0) + mapped)

@@ -204,6 +204,35 @@ def ranking(glass: Glass, figure: Figure, most: int = 8) -> Panel:
     return linked(finish(panel, department=glass.name, figure=figure.name), glass.place_kind)
 
 
+def pairs(glass: Glass, figure: Figure, most: int = 8) -> Panel:
+    """The pairs of units with most of it today."""
+    styles: dict[str, dict[str, object]] = {
+        figure.label: {"displayName": figure.topic, "unit": unit(figure), "decimals": decimals(figure)},
+        "unit": {"custom.hidden": True},
+    }
+    made = listing(f"{figure.topic} theo cặp {glass.places}", sql.by_pair(glass, figure, most), styles)
+    return {**made, "description": f"{figure.definition} Bên trái là nơi hỏi, bên phải là nơi hỗ trợ."}
+
+
+def online(glass: Glass) -> Panel:
+    """How many of the units there are were on line in the last minutes."""
+    panel = (
+        stat.Panel()
+        .title(f"{glass.places[0].upper()}{glass.places[1:]} đang nối")
+        .description(f"Số {glass.places} có hiệu lực hôm nay có điểm cầu được đo trong {sql.ONLINE_MINUTES} phút gần nhất, trên tổng số.")
+        .unit(f"currency:financial: {glass.places}:suffix")
+        .decimals(0)
+        .no_value(UNKNOWN)
+        .color_scheme(color(ACCENT))
+        .reduce_options(common.ReduceDataOptions().values(False).calcs(["lastNotNull"]).fields(""))
+        .graph_mode(common_model.BigValueGraphMode.NONE)
+        .color_mode(common_model.BigValueColorMode.NONE)
+        .text_mode(common_model.BigValueTextMode.VALUE_AND_NAME)
+        .with_target(Query(sql.online(glass), "table"))
+    )
+    return finish(panel)
+
+
 def several(glass: Glass, figures: tuple[Figure, ...], title: str) -> Panel:
     """Several small figures of today in one panel."""
     panel = (

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from grafana import operations, places, quality, report
-from grafana.board import alarms, days, month, ranking, several, tile, trend
+from grafana.board import alarms, days, month, online, pairs, ranking, several, tile, trend
 from grafana.layout import Board, widths
 from grafana.wall.library import BOARDS
 from streams.department import department, glasses
@@ -45,10 +45,12 @@ def of(glass: Glass) -> Board:
     headline = [glass.figure(name) for name in glass.headline]
     rest = tuple(figure for figure in glass.figures if figure.name not in glass.headline)
     main, ranked = glass.figure(glass.trend), glass.figure(glass.ranking)
+    large = [*(tile(glass, figure) for figure in headline), *([online(glass)] if glass.online else [])]
+    paired = [(8, pairs(glass, glass.figure(glass.pairs)))] if glass.pairs else []
     return (
         Board(f"ioc-{glass.name}", glass.label, ("ioc", glass.short))
-        .row(7, *((width, tile(glass, figure)) for width, figure in zip(widths(len(headline)), headline, strict=True)))
-        .row(9, (16, trend(glass, main)), (8, ranking(glass, ranked)))
+        .row(7, *zip(widths(len(large)), large, strict=True))
+        .row(9, (8 if paired else 16, trend(glass, main)), (8, ranking(glass, ranked)), *paired)
         .row(
             8,
             (9, several(glass, rest, "Chi tiết hôm nay")),

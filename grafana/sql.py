@@ -169,11 +169,11 @@ def _scalar(glass: Glass, figure: Figure) -> str:
     return f"(SELECT {_of_days(glass, figure)} FROM {_day_view(glass, figure)} d WHERE d.day = {DAY})"
 
 
-def named_units(kind: str) -> str:
+def named_units(kind: str, alias: str = "u") -> str:
     """The units of a kind as they are on the day the range ends in: rows `u(code, name, latitude, longitude)`."""
     return (
         f"(SELECT DISTINCT ON (code) code, name, latitude, longitude FROM unit WHERE kind = {quoted(kind)}\n"
-        f"  AND valid_from <= {DAY} AND (valid_to IS NULL OR valid_to >= {DAY}) ORDER BY code, valid_from DESC) AS u"
+        f"  AND valid_from <= {DAY} AND (valid_to IS NULL OR valid_to >= {DAY}) ORDER BY code, valid_from DESC) AS {alias}"
     )
 
 
@@ -194,6 +194,34 @@ def by_unit(glass: Glass, figure: Figure, most: int) -> str:
 ) AS t
 LEFT JOIN {named_units(glass.place_kind)} ON u.code = t.unit
 WHERE t.n > 0 ORDER BY t.n DESC, 1 LIMIT {most}"""
+
+
+def by_pair(glass: Glass, figure: Figure, most: int) -> str:
+    """Columns cặp, the figure under its label, unit (the asking one's code): the pairs of units with most of it today."""
+    if not isinstance(figure.measured, Sum):
+        raise TypeError(f"{figure.name} does not add up by pair")
+    return f"""SELECT coalesce(a.name, t.unit, '—') || ' → ' || coalesce(b.name, t.other) AS "cặp", t.n AS {named(figure.label)}, t.unit AS unit FROM (
+  SELECT unit, split_part(kind, '>', 2) AS other, {_sum(figure.measured)} AS n FROM {glass.name}_1d
+  WHERE day = {DAY} AND position('>' IN kind) > 0 GROUP BY 1, 2
+) AS t
+LEFT JOIN {named_units(glass.place_kind, "a")} ON a.code = t.unit
+LEFT JOIN {named_units(glass.place_kind, "b")} ON b.code = t.other
+WHERE t.n > 0 ORDER BY t.n DESC, 1 LIMIT {most}"""
+
+
+ONLINE, OF_ALL = "đang nối", "trên tổng số"
+ONLINE_MINUTES = 3
+
+
+def online(glass: Glass) -> str:
+    """One row: of the units valid that day how many were measured in the last minutes (null while no source of the department is heard), and how
+    many there are."""
+    at = f"least({TO}, now())"
+    lately = f"minute > {at} - interval '{ONLINE_MINUTES} minutes' AND minute <= {at}"
+    return f"""SELECT CASE WHEN EXISTS (SELECT FROM freshness WHERE department = {quoted(glass.name)} AND heard_at > {at} - interval '{ONLINE_MINUTES} minutes')
+  THEN count(*) FILTER (WHERE s.n > 0) END AS {named(ONLINE)}, nullif(count(*), 0) AS {named(OF_ALL)}
+FROM {named_units(glass.place_kind)}
+LEFT JOIN (SELECT unit, sum({glass.online}) AS n FROM {glass.name}_1m WHERE {lately} GROUP BY 1) AS s ON s.unit = u.code"""
 
 
 def on_the_map(glass: Glass, figure: Figure) -> str:

@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
+from sinks import units
 from sinks.archive.chain import events_name
 from sinks.migrations import schema
 from streams.department import Department, department, departments
@@ -22,25 +23,45 @@ _GROUP: Mapping[str, sql.SQL] = {
     "day": sql.SQL("(minute at time zone 'Asia/Ho_Chi_Minh')::date"),
     "hour": sql.SQL("date_trunc('hour', minute)"),
     "minute": sql.SQL("minute"),
-    "unit": sql.SQL("nullif(unit, '')"),
+    "unit": sql.SQL("nullif(place, '')"),
     "kind": sql.SQL("kind"),
     "pair": sql.SQL("case when kind like '%%>%%' then unit || '>' || split_part(kind, '>', 2) end"),
 }
 Connection = psycopg.Connection[Any]
-_EVER = datetime(2200, 1, 1, tzinfo=UTC)
+EVER = datetime(2200, 1, 1, tzinfo=UTC)
+NEVER = datetime(1900, 1, 1, tzinfo=UTC)
+
+
+class Places(NamedTuple):
+    """As what a row counts by unit: from `since` up to `until`, what has the code counts as `place`; other rows as the code they have."""
+
+    code: list[str]
+    since: list[datetime]
+    until: list[datetime]
+    place: list[str]
 
 
 def figures(
-    connection: Connection, space: str, name: str, by: By, since: datetime | None, until: datetime | None, as_of: datetime | None = None
-) -> dict[str, Any]:
+    connection: Connection,
+    space: str,
+    name: str,
+    by: By,
+    since: datetime | None,
+    until: datetime | None,
+    as_of: datetime | None = None,
+    places: Places | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """The figures of a department between two instants (None: no bound), as `ioc figures` answers: a key without a value is null.
 
     as_of: from what was known before that whole minute (None: now). Then members are known by whole days only, else they are null.
+    places: as which units codes count (`sinks.byunit`).
     """
     chosen = department(name)
     with connection.transaction():
         connection.execute(sql.SQL("set local search_path = {}, public").format(sql.Identifier(schema(space))))
-        bounds = {"since": since or datetime(1900, 1, 1, tzinfo=UTC), "until": until or _EVER, "as_of": as_of or _EVER}
+        bounds = {"since": since or NEVER, "until": until or EVER, "as_of": as_of or EVER}
+        if places is not None:
+            bounds |= {f"places_{key}": held for key, held in places._asdict().items()}
         rows = _sums(connection, chosen, by, bounds)
         if chosen.members and as_of:
             _members_then(connection, chosen, by, bounds, rows)
@@ -48,8 +69,12 @@ def figures(
             _members(connection, chosen, by, bounds, rows)
         else:
             _distinct_units(connection, chosen, by, bounds, rows)
+            if by in ("total", "day"):
+                _sites(connection, space, chosen, by, bounds, rows)
         if chosen.histogram:
             _percentiles(connection, chosen, by, bounds, rows)
+        if chosen.glass.online and by == "total" and rows:
+            _online(connection, chosen, rows[None], as_of)
         for name_held, cause in _held(chosen).items():
             _count_held(connection, chosen, by, bounds, rows, name_held, cause)
         said = "heard_1m where department = %(name)s and minute < %(as_of)s" if as_of else "heard where department = %(name)s"
@@ -67,6 +92,7 @@ def figures(
 def _keys(chosen: Department) -> list[str]:
     keys = [*chosen.finish(dict.fromkeys(chosen.measures, 0)), chosen.distinct]
     keys += [f"{chosen.histogram}_p50", f"{chosen.histogram}_p95"] if chosen.histogram else []
+    keys += ["online", "valid"] if chosen.glass.online else []
     return [*keys, *_held(chosen)]
 
 
@@ -79,6 +105,17 @@ def _empty(chosen: Department) -> dict[str, Any]:
     return dict.fromkeys(_keys(chosen))
 
 
+def _placed(table: str, bounds: Mapping[str, Any]) -> sql.Composed:
+    """The rows of a table with minute and unit, and the `place` they count for."""
+    if "places_code" not in bounds:
+        return sql.SQL("(select *, unit as place from {}) t").format(sql.Identifier(table))
+    return sql.SQL(
+        "(select t.*, coalesce(p.place, t.unit) as place from {} t left join unnest(%(places_code)s::text[], %(places_since)s::timestamptz[], "
+        "%(places_until)s::timestamptz[], %(places_place)s::text[]) p(code, since, until, place) "
+        "on p.code = t.unit and t.minute >= p.since and t.minute < p.until) t"
+    ).format(sql.Identifier(table))
+
+
 def _sums(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any]) -> dict[Any, dict[str, Any]]:
     # `hits` of an invoice-like measure tells a group that has none (null) from one whose sum is 0.
     measures = sql.SQL(", ").join(
@@ -87,7 +124,7 @@ def _sums(connection: Connection, chosen: Department, by: By, bounds: Mapping[st
     )
     query = sql.SQL(
         "select {} as key, {} from {} where minute >= %(since)s and minute < %(until)s and known < %(as_of)s group by 1"
-    ).format(_GROUP[by], measures, sql.Identifier(f"{chosen.name}_1m"))
+    ).format(_GROUP[by], measures, _placed(f"{chosen.name}_1m", bounds))
     rows: dict[Any, dict[str, Any]] = {}
     with connection.cursor(row_factory=dict_row) as cursor:
         for found in cursor.execute(query, bounds):
@@ -97,7 +134,7 @@ def _sums(connection: Connection, chosen: Department, by: By, bounds: Mapping[st
 
 
 def _members(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
-    table = sql.Identifier(f"{chosen.name}_{next(iter(chosen.life.states))}")
+    table = _placed(f"{chosen.name}_{next(iter(chosen.life.states))}", bounds)
     query = sql.SQL("select {}, count(distinct member) from {} where minute >= %(since)s and minute < %(until)s group by 1").format(
         _GROUP[by], table
     )
@@ -118,18 +155,51 @@ def _members_then(connection: Connection, chosen: Department, by: By, bounds: Ma
 
 
 def _distinct_units(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
-    table = sql.Identifier(f"{chosen.name}_1m")
+    table = _placed(f"{chosen.name}_1m", bounds)
     query = sql.SQL(
-        "select key, count(*) from (select {} as key, unit from {} where minute >= %(since)s and minute < %(until)s and known < %(as_of)s and unit <> '' "
-        "group by 1, unit having sum({}) > 0) n group by 1"
+        "select key, count(*) from (select {} as key, place from {} where minute >= %(since)s and minute < %(until)s and known < %(as_of)s and place <> '' "
+        "group by 1, place having sum({}) > 0) n group by 1"
     ).format(_GROUP[by], table, sql.Identifier(chosen.measures[0]))
     found = dict(connection.execute(query, bounds).fetchall())
     for key, row in rows.items():
         row[chosen.distinct] = found.get(key, 0)
 
 
+def _sites(
+    connection: Connection, space: str, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]
+) -> None:
+    """How many units of the department's network stood on the day (in total: the last day asked for), and how many of these took part."""
+    told = connection.execute("select least(%(until)s - interval '1 microsecond', %(as_of)s, clock())", bounds).fetchone()
+    last = told[0].astimezone(VIETNAM).date() if told else date.max
+    query = sql.SQL(
+        "select (minute at time zone 'Asia/Ho_Chi_Minh')::date, unit from {} where minute >= %(since)s and minute < %(until)s and known < %(as_of)s "
+        "and unit <> '' group by 1, 2 having sum({}) > 0"
+    ).format(sql.Identifier(f"{chosen.name}_1m"), sql.Identifier(chosen.measures[0]))
+    seen = connection.execute(query, bounds).fetchall()
+    held, kind = units.known(connection, space), chosen.glass.place_kind
+    for key, row in rows.items():
+        on = key if by == "day" else last
+        network = {unit for unit in held.valid(kind, on).values() if not chosen.glass.network or unit.level in chosen.glass.network}
+        taking = {held.version(kind, code, day): day for day, code in seen if by == "total" or day == on}
+        there = {piece.unit for unit, day in taking.items() if unit for piece in held.pieces(unit, day, on)}
+        row[f"{chosen.distinct}_valid"] = len(network) or None
+        row[f"{chosen.distinct}_taking_part"] = len(network & there) if network else None
+
+
+def _online(connection: Connection, chosen: Department, row: dict[str, Any], as_of: datetime | None) -> None:
+    """`online`: of the units valid on the day how many were measured in the last three minutes, as of then; `valid`: how many there are."""
+    query = sql.SQL(
+        "with t as (select coalesce(%(as_of)s, clock()) as at), u as (select distinct code from unit, t where kind = %(kind)s and valid_from <= "
+        "(at at time zone 'Asia/Ho_Chi_Minh')::date and (valid_to is null or valid_to >= (at at time zone 'Asia/Ho_Chi_Minh')::date)) "
+        "select count(*) filter (where code in (select unit from {}, t where minute > at - interval '3 minutes' and minute <= at and known <= at "
+        "group by 1 having sum({}) > 0)), count(*) from u"
+    ).format(sql.Identifier(f"{chosen.name}_1m"), sql.Identifier(chosen.glass.online or ""))
+    found = connection.execute(query, {"as_of": as_of, "kind": chosen.glass.place_kind}).fetchone()
+    row["online"], row["valid"] = found or (None, None)
+
+
 def _percentiles(connection: Connection, chosen: Department, by: By, bounds: Mapping[str, Any], rows: dict[Any, dict[str, Any]]) -> None:
-    table = sql.Identifier(f"{chosen.name}_{chosen.histogram}_1m")
+    table = _placed(f"{chosen.name}_{chosen.histogram}_1m", bounds)
     query = sql.SQL(
         "select {}, bound, sum(n) from {} where minute >= %(since)s and minute < %(until)s and known < %(as_of)s group by 1, 2 having sum(n) <> 0 order by 1, 2"
     )

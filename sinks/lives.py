@@ -2,7 +2,7 @@
 
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache
 from operator import add, itemgetter
 from types import GenericAlias
@@ -31,8 +31,9 @@ with at as (
   select greatest(clock_timestamp(), (select max(known_at) from followed where department = %(name)s) + interval '1 microsecond',
     (select max(loaded_at) from seller_was) + interval '1 microsecond') as loaded_at
 ), loaded as (
-  insert into seller (seller, unit, loaded_at) select n.seller, n.unit, at.loaded_at from unnest(%(members)s::uuid[], %(units)s::text[]) n(seller, unit), at
-  order by 1 on conflict (seller) do update set unit = excluded.unit, loaded_at = excluded.loaded_at returning *
+  insert into seller (seller, unit, loaded_at, estimated) select n.seller, n.unit, at.loaded_at, n.seller = any(%(estimated)s::uuid[])
+  from unnest(%(members)s::uuid[], %(units)s::text[]) n(seller, unit), at
+  order by 1 on conflict (seller) do update set unit = excluded.unit, loaded_at = excluded.loaded_at, estimated = excluded.estimated returning *
 )
 insert into seller_was select * from loaded order by seller"""
 
@@ -77,8 +78,9 @@ class Figures(Session):
         hours = tuple(sorted({cell[0] // 3_600_000_000 for cell in changes.cells}))
         return Touched(space=self._space, department=name, stage="figures", hours=hours)
 
-    def reassign(self, members: Mapping[str, str]) -> int:
-        """Register members (sellers) with their unit: what they count for moves there. The number of members written.
+    def reassign(self, members: Mapping[str, str], estimated: Collection[str] = ()) -> int:
+        """Register members (sellers) with their unit: what they count for moves there. The number of members written. estimated: those of which
+        only a likely unit is known.
 
         The department's messages that came before stay where they are: a message belongs to the registry of the moment it arrived at, and a
         move is later than every message that is counted.
@@ -89,7 +91,9 @@ class Figures(Session):
             connection.execute("select await_lock(%s)", [self._lock()])
             self._read_registry(connection, chosen)
             before = dict(self._registry.units)
-            connection.execute(_REGISTER, {"name": chosen.name, "members": [*members.keys()], "units": [*members.values()]})
+            connection.execute(
+                _REGISTER, {"name": chosen.name, "members": [*members], "units": [*members.values()], "estimated": [*estimated]}
+            )
             moved = [m for m, unit in members.items() if before.get(m, "") != unit]
             self._move(connection, chosen, moved, before, before | dict(members))
         return len(members)

@@ -21,7 +21,7 @@ Connection = psycopg.Connection[Any]
 FRESH_SECONDS = 10
 """A replay whose player gave no sign of life for longer is dead."""
 ENDED = ("done", "stopped", "failed")
-_REGISTRY = ("unit", "seller", "seller_was", "plan")
+_REGISTRY = ("unit", "succession", "seller", "seller_was", "plan")
 _LASTING = (*_REGISTRY, "rule", "rule_change", "incident", "silence", "stream_offset")
 """What a space keeps when its replay goes back."""
 _WAITS = (*(["100ms"] * 4), *(["400ms"] * 6), "2s", "5s")

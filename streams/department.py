@@ -12,6 +12,7 @@ from streams.errors import Misconfigured
 from streams.event import Event
 from streams.figures import Glass
 from streams.lives import Life
+from streams.wire import Wire
 
 NAMES = tuple(sorted(found.name for found in pkgutil.iter_modules([str(Path(__file__).parent / "departments")])))
 """A department is a file in departments/."""
@@ -36,7 +37,7 @@ class Department:
     in order. measures: names of a count's numbers; additive. histogram: name of its spread, None for none. chunk_days: how many days
     of events one chunk of the table holds. distinct: figure that counts distinct members (or units, when `members` is false).
     finish: sums of measures -> figures. life: its pure functions. grown: what its second and later contracts added, in their order: what
-    was migrated once never changes.
+    was migrated once never changes. wire: how its plain records are written, where it takes such: then its own name is a format.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Department:
     histogram: str | None = None
     finish: Callable[[Mapping[str, int]], Mapping[str, int]] = dict
     grown: tuple[Grown, ...] = ()
+    wire: Wire | None = None
 
     def is_late(self, event_time_us: int, known_at_us: int) -> bool:
         """Late or on time, from the event's own two times and nothing else."""

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from deploy.embedded import parts as embedded
 from deploy.embedded.parts import Parts
@@ -41,3 +43,8 @@ def bootstrap(parts: Parts) -> str:
 def dsn(parts: Parts) -> str:
     """How to reach the database as one who may do everything."""
     return parts.dsn
+
+
+# A shared machine makes an example slow, and that proves nothing.
+hypothesis_settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("house")

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from connectors.formats import DEPARTMENT_FORMATS, Arrival
+from connectors.formats import DEPARTMENT_FORMATS, Arrival, load
 from streams.event import Event, encode, micros
 from streams.pseudonym import Pseudonyms
 
@@ -48,6 +48,12 @@ def _case(folder: Path) -> Case:
     (record,) = folder.glob("record.*")
     name = how.get("format", DEPARTMENT_FORMATS[department])
     return Case(f"{department}/{folder.name}", department, record.read_bytes(), name, arrival, said.get("events"), said.get("reject"))
+
+
+def events(department: str) -> list[Event]:
+    """What all accepted cases of a department say."""
+    told = [case for case in CASES if case.department == department and case.events]
+    return [event for case in told for part in load(case.format).split(case.raw) for event in load(case.format).parse(part, case.arrival)]
 
 
 CASES = [_case(path.parent) for path in sorted(FOLDER.glob("*/*/case.json"))]

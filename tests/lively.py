@@ -3,7 +3,7 @@
 import psycopg
 from psycopg import sql
 
-from sinks import migrations, units
+from sinks import communes, migrations, units
 from sinks.derive import add_slots
 from sinks.migrations import schema
 from streams.department import department as declared
@@ -32,7 +32,7 @@ def fill(dsn: str, settings: Settings) -> None:
     migrations.migrate(dsn, settings)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("set search_path = {}, pg_catalog, public").format(sql.Identifier(schema(settings.space))))
-        units.load(connection, settings.space, [*units.communes(), *units.hospitals()])
+        units.load(connection, settings.space, *communes.given())
         connection.execute("select setseed(0.42)")
         for department, (kind, measures, size) in _FIGURES.items():
             _department(connection, department, kind, measures, size)
@@ -48,7 +48,7 @@ def _department(connection: psycopg.Connection[tuple[object, ...]], department: 
         select minute, minute + interval '1 minute', code, 'thường', {measures} from (
           select minute, code, greatest(floor({size} * {_HOURS} * (0.7 + 0.6 * random()) * share)::bigint, (h = 0)::int) as n
           from ({_SLOTS}) as slot, (
-            select code, power(row_number() over (order by md5(code)), -0.8) / 4 as share from unit where kind = %s
+            select code, power(row_number() over (order by md5(code)), -0.8) / 4 as share from unit where kind = %s and valid_to is null
           ) as place
         ) as counted where n > 0 and not (code = %s and minute > now() - interval '4 hours')""".encode(),
         [kind, SILENT],

@@ -1,13 +1,18 @@
 """Random events of a department about a handful of subjects, so that facts meet: any kind, any order of the two times."""
 
 import random
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from streams.departments.einvoice import Answer, Einvoice, Facts, Invoice, Notice, Verdict
 from streams.departments.payment import Payment
 from streams.departments.telehealth import Telehealth
+from streams.departments.telequality import Telequality
 from streams.departments.visit import Visit
 from streams.event import vietnam_day
+from tests.format_cases import events
 
 T0 = 1_795_000_000_000_000
 SECOND_US = 1_000_000
@@ -28,7 +33,7 @@ def registry(chance: random.Random) -> list[tuple[int, str, str]]:
 
 def story(name: str, chance: random.Random, count: int) -> list[Any]:
     """Events of a department with ids of their own, in no order."""
-    return [_MAKE[name](chance, number) for number in range(count)]
+    return [_MAKE.get(name, partial(_of_cases, name))(chance, number) for number in range(count)]
 
 
 def _header(chance: random.Random, number: int) -> dict[str, Any]:
@@ -102,4 +107,17 @@ def _visit(chance: random.Random, number: int) -> Visit:
     )  # fmt: skip
 
 
-_MAKE = {"einvoice": _einvoice, "telehealth": _telehealth, "payment": _payment, "visit": _visit}
+def _telequality(chance: random.Random, number: int) -> Telequality:
+    return Telequality(
+        **_header(chance, number), kind="heartbeat", unit=chance.choice(("38001", "38002", None)), session=hex32("session"),
+        endpoint=hex32(f"end{chance.randrange(2)}"), kbps=chance.choice((900, 3999, 4000, 9000)), loss_e4=chance.choice((0, 200, 201, 900)),
+        peer=chance.choice(("01901", None)),
+    )  # fmt: skip
+
+
+def _of_cases(name: str, chance: random.Random, number: int) -> Any:
+    """Of a department without a story here: what one of its cases says, at other times and under another id."""
+    return msgspec.structs.replace(chance.choice(events(name)), **_header(chance, number))
+
+
+_MAKE = {"einvoice": _einvoice, "telehealth": _telehealth, "payment": _payment, "telequality": _telequality, "visit": _visit}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
+from streams.department import department, departments
 from streams.errors import Misconfigured
 from streams.event import Event
 from streams.pseudonym import Pseudonyms
@@ -43,14 +44,19 @@ class Format(Protocol):
         ...
 
 
+PLAIN = tuple(each.name for each in departments() if each.wire is not None)
+"""The departments that declare their records themselves: each is a format of its own name."""
 FORMATS: Mapping[str, str] = {
     name: f"{__name__}.{name}" for name in ("tvan", "fhir", "hdbank", "vnpay", "payos", "momo", "sepay", "camt", "payment", "bhyt")
+} | dict.fromkeys(PLAIN, f"{__name__}.plain")
+DEPARTMENT_FORMATS: Mapping[str, str] = {"einvoice": "tvan", "telehealth": "fhir", "payment": "payment", "visit": "bhyt"} | {
+    name: name for name in PLAIN
 }
-DEPARTMENT_FORMATS: Mapping[str, str] = {"einvoice": "tvan", "telehealth": "fhir", "payment": "payment", "visit": "bhyt"}
 
 
 def load(name: str) -> Format:
     """The format of that name. Raises Misconfigured, naming those there are."""
     if name not in FORMATS:
         raise Misconfigured(f"there is no wire format named {name}", f"use one of {', '.join(sorted(FORMATS))}")
-    return cast(Format, importlib.import_module(FORMATS[name]))
+    module = importlib.import_module(FORMATS[name])
+    return cast(Format, module.of(department(name)) if name in PLAIN else module)

@@ -18,7 +18,7 @@ from rich.table import Table
 from deploy import console, fleet
 from deploy.commands.parts import bring_up
 from deploy.commands.rules_apply import connected
-from deploy.commands.units import load_sellers
+from deploy.commands.sellers import load_sellers
 from deploy.console import Json
 from deploy.embedded import parts
 from deploy.embedded.processes import free_port
@@ -94,7 +94,7 @@ class Demo:
 
     def up(self) -> None:
         """Start everything, in the order in which it is needed; back when the first figure stands in the database."""
-        self._start_simulators("tax", "telehealth")
+        self._start_simulators("tax", "telehealth", "video")
         found = parts.ensure(self.settings, console.say)
         forget_demo(self.settings, found)
         bring_up(self.settings, lambda words: None)

@@ -84,7 +84,7 @@ def schema() -> None:
 
 @rules.command("new")
 def new(
-    name: Annotated[str, typer.Argument(metavar="DEPARTMENT", help="einvoice, telehealth or payment.")],
+    name: Annotated[str, typer.Argument(metavar="DEPARTMENT", help="A department, e.g. payment.")],
     measure: Annotated[str, typer.Argument(metavar="MEASURE", help="A measure of the department or of the ledger, or freshness.")],
 ) -> None:
     """Print a rule to begin with, its test included: ioc rules new payment mismatched > rules/payment-mismatched.yaml"""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import orjson
 
-from deploy.simulators import judge_einvoice, judge_payment, judge_telehealth, judge_visit
+from deploy.simulators import judge_einvoice, judge_payment, judge_telehealth, judge_video, judge_visit
 from deploy.simulators.judge_cells import GROUPS, Cell, Fact, Place, Value, cells
-from deploy.simulators.judge_lines import BankLine, Line, TaxLine, TelehealthLine, VisitLine, read
+from deploy.simulators.judge_lines import BankLine, Line, TaxLine, TelehealthLine, VideoLine, VisitLine, read
 
 Rows = Sequence[Mapping[str, object]]
 TOLERANCE = 0.055
@@ -21,12 +21,14 @@ FIGURES = {
     "telehealth": judge_telehealth.FIGURES,
     "payment": judge_payment.FIGURES,
     "visit": judge_visit.FIGURES,
+    "telequality": judge_video.FIGURES,
 }
 HASHED = {
     "einvoice": ("tax", "message"),
     "telehealth": ("health", "encounter"),
     "payment": ("payment", "transaction"),
     "visit": ("health", "record"),
+    "telequality": ("health", "telequality"),
 }
 
 
@@ -91,19 +93,24 @@ def truth(files: Iterable[Path]) -> Truth:
     telehealth = [line for line in lines if isinstance(line, TelehealthLine)]
     banks = [line for line in lines if isinstance(line, BankLine)]
     hospitals = [line for line in lines if isinstance(line, VisitLine)]
+    video = [line for line in lines if isinstance(line, VideoLine)]
     named = {
         "einvoice": judge_einvoice.ids(tax),
         "telehealth": judge_telehealth.ids(telehealth),
         "payment": judge_payment.ids(banks),
+        "telequality": judge_video.ids(video),
         "visit": judge_visit.ids(hospitals),
     }
-    of: dict[str, Sequence[Line]] = {"einvoice": tax, "telehealth": telehealth, "payment": banks, "visit": hospitals}
+    of: dict[str, Sequence[Line]] = {
+        "einvoice": tax, "telehealth": telehealth, "payment": banks, "telequality": video, "visit": hospitals,
+    }  # fmt: skip
     return Truth(
         facts={
             "einvoice": list(judge_einvoice.facts(tax)),
             "telehealth": list(judge_telehealth.facts(telehealth)),
             "payment": list(judge_payment.facts(banks)),
             "visit": list(judge_visit.facts(hospitals)),
+            "telequality": list(judge_video.facts(video)),
         },
         required={department: required for department, (required, _) in named.items()},
         possible={department: required | optional for department, (required, optional) in named.items()},

@@ -104,7 +104,23 @@ class VisitLine(msgspec.Struct, frozen=True, tag_field="system", tag="hospitals"
     T_BHTT: int = 0
 
 
-Line = TaxLine | TelehealthLine | BankLine | VisitLine
+class VideoLine(msgspec.Struct, frozen=True, tag_field="system", tag="video"):
+    """One measurement of an endpoint of a session, as docs/telequality.md has it. how: what is wrong with a corrupt one."""
+
+    what: str
+    session: str = ""
+    site: str = ""
+    endpoint: str | None = None
+    peer: str | None = None
+    measured_at: str = ""
+    in_kbps: float = 0
+    in_loss_percent: float = 0
+    out_kbps: float | None = None
+    out_loss_percent: float | None = None
+    how: str = ""
+
+
+Line = TaxLine | TelehealthLine | BankLine | VideoLine | VisitLine
 
 
 def read(files: Iterable[Path]) -> Iterator[Line]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from deploy.simulators.judge_cells import Fact
 from deploy.simulators.judge_lines import TelehealthLine
 
-FIGURES = ("sessions", "finished", "cancelled", "minutes", "sites", "not_telehealth")
+FIGURES = ("sessions", "finished", "cancelled", "minutes", "sites", "not_telehealth", "planned")
 TOOK_PLACE = ("arrived", "triaged", "in-progress", "onleave", "finished")
 VIETNAM = timezone(timedelta(hours=7))
 
@@ -21,6 +21,8 @@ def facts(lines: Iterable[TelehealthLine]) -> Iterator[Fact]:
             yield Fact(day, line.hospital, {"not_telehealth": 1})
         elif line.status == "cancelled":
             yield Fact(day, line.hospital, {"cancelled": 1})
+        elif line.status == "planned":
+            yield Fact(day, line.hospital, {"planned": 1})
         elif line.status in TOOK_PLACE:
             adds = {"sessions": 1}
             if line.status == "finished":

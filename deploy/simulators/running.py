@@ -10,7 +10,8 @@ from random import Random
 
 import orjson
 
-from deploy.simulators import banks, curve, his, judge, sellers, tax, telehealth
+from deploy.simulators import banks, curve, his, judge, sellers, tax, telehealth, video
+from deploy.simulators.beats import Beats
 from deploy.simulators.clock import DAY_US, HOUR_US, midnight_us, now_us
 from deploy.simulators.encounters import Encounters
 from deploy.simulators.faults import Faults, WirePlan
@@ -73,6 +74,16 @@ async def serve_telehealth(wishes: Wishes) -> None:
     await serve(system, door, wishes.truth, wishes.place)
 
 
+async def serve_video(wishes: Wishes) -> None:
+    """The video platform."""
+    contents = Beats(wishes.seed, wishes.run_us, wishes.faults)
+    system = video.Video(Schedule(contents.make, wishes.span(video.HISTORY_CHAINS_A_DAY, curve.hospitals)), wishes.truth)
+    door: Door = Door(
+        app([*system.routes(), *control(system, lambda: door, system.stop)]), WirePlan(wishes.faults, f"{wishes.seed}/video"), wishes.secret
+    )
+    await serve(system, door, wishes.truth, wishes.place)
+
+
 async def serve_banks(wishes: Wishes) -> None:
     """The hospitals' banks."""
     contents = Payments(wishes.seed, wishes.run_us, wishes.faults)
@@ -102,6 +113,7 @@ SYSTEMS: dict[str, tuple[Callable[[Wishes], Coroutine[None, None, None]], float]
     "telehealth": (serve_telehealth, 20.0),
     "banks": (serve_banks, 40.0),
     "hospitals": (serve_hospitals, 8.0),
+    "video": (serve_video, 68.0),
 }
 
 

@@ -4,7 +4,7 @@ import sqlite3
 
 import orjson
 
-from sinks.units import dataset
+from sinks.communes import dataset
 from streams.errors import Misconfigured
 
 _COMMUNES = "SELECT wardCode, ward, wardLat, wardLon, wardAreaKm2 FROM admin_units WHERE provinceCode = ? ORDER BY wardCode"

@@ -204,6 +204,8 @@ GLASS = Glass(
         ),
     ),
     month="minutes",
+    network=("district", "regional"),
+    pairs="sessions",
     law="Luật Khám bệnh, chữa bệnh 15/2023/QH15, Điều 80; Nghị định 96/2023/NĐ-CP, Điều 87 và 88; Thông tư 30/2023/TT-BYT; dữ liệu theo FHIR R4, Encounter lớp VR.",
 )
 

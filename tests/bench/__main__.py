@@ -1,6 +1,6 @@
 """`python -m tests.bench`: the measured table. `identity`: what it costs to know every id for ever. `paint`: how soon the wall shows something.
 
-`screens`: many screens on one server, alone. `backtest`: a rule over ninety days, alone."""
+`screens`: many screens on one server, alone. `backtest`: a rule over ninety days, alone. `days`: a replay of several days beside one of a day."""
 
 import contextlib
 import os
@@ -57,6 +57,7 @@ app.command("identity")(identity.main)
 app.command("paint")(paint.main)
 app.command("screens")(screens.main)
 app.command("backtest")(backtest.main)
+app.command("days")(replay.main)
 
 
 def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:

@@ -39,8 +39,8 @@ def sellers() -> dict[str, str]:
     return {_hex(chance): f"{14_000 + chance.randrange(COMMUNES):05d}" for _ in range(SELLERS)}
 
 
-def events(total: int, truth: Truth, seed: int = 1) -> Iterator[tuple[str, Event]]:
-    """Exactly `total` (department, event), in order of arrival; `truth` is complete when they are exhausted."""
+def events(total: int, truth: Truth, seed: int = 1, days: int = 1) -> Iterator[tuple[str, Event]]:
+    """Exactly `total` (department, event) of so many days, in order of arrival; `truth` is complete when they are exhausted."""
     chance = random.Random(seed)
     registry = [*sellers()]
     waiting: list[tuple[int, int, str, Event]] = []
@@ -48,7 +48,7 @@ def events(total: int, truth: Truth, seed: int = 1) -> Iterator[tuple[str, Event
     made = dict.fromkeys(SHARES, 0)
     seen = _Seen(truth)
     while (so_far := sum(made.values())) < total:
-        at_us = DAY_START_US + so_far * DAY_SECONDS * SECOND_US // total
+        at_us = DAY_START_US + so_far * days * DAY_SECONDS * SECOND_US // total
         while waiting and waiting[0][0] <= at_us:
             _, _, name, event = heapq.heappop(waiting)
             yield name, seen.take(name, event)

@@ -1,8 +1,10 @@
 """Measuring from outside: a process's CPU and memory, PostgreSQL's CPU, the rows that can be seen."""
 
+import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -82,6 +84,38 @@ def peak_mb(pid: int) -> float:
 def children(pid: int) -> list[int]:
     """The processes that it started and that live."""
     return [int(child) for task in Path(f"/proc/{pid}/task").glob("*/children") for child in task.read_text().split()]
+
+
+class Peaks:
+    """The most resident memory that a process and all that come of it ever had, each by itself, added: looked at while it is entered, also of those
+    that end meanwhile."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._found: dict[int, int] = {}
+        self._ended = threading.Event()
+        self._looking = threading.Thread(target=self._look, daemon=True)
+
+    @property
+    def megabytes(self) -> float:
+        """So far."""
+        return sum(self._found.values()) / 1024
+
+    def __enter__(self) -> "Peaks":
+        self._looking.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended.set()
+        self._looking.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.5):
+            there = [self._pid]
+            for pid in there:
+                with contextlib.suppress(OSError, LookupError):
+                    self._found[pid] = _peak_kb(pid)
+                    there += children(pid)
 
 
 def _peak_kb(pid: int) -> int:

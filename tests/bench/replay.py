@@ -4,30 +4,46 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from deploy import console
+from streams.event import moment
+from tests.bench import figures, ours
+from tests.bench.events import DAY_START_US
 from tests.bench.figures import Figure, median
-from tests.bench.stage import Stage
+from tests.bench.measure import Peaks
+from tests.bench.stage import Stage, stage
 
-DAY_EVENTS, DAY_SECONDS = 600_000, 30.0
+DAY_EVENTS, DAY_SECONDS, MONTH_DAYS, MONTH_SECONDS = 600_000, 30.0, 30, 900.0
+FLAT = 1.10
 
 
 @dataclass(frozen=True)
 class Run:
-    """One replay. seconds: until all figures had followed, the worker's start included; compared_seconds: for the comparison."""
+    """One replay. seconds: until all figures had followed, the worker's start included; compared_seconds: for the comparison; peak_mb: the most memory
+    that player, worker and figures had, added."""
 
     events: int
     seconds: float
     compared_seconds: float
     differences: int
+    peak_mb: float
 
 
 def run(stage: Stage, until: str = "now") -> Run:
     """Replay what live holds, in order and once, as `ioc replay verify --in-order` does."""
     command = (sys.executable, "-m", "deploy", "replay", "verify", "--from", "2000-01-01", "--to", until, "--in-order", "--json")
-    done = subprocess.run(command, stdout=subprocess.PIPE, env=os.environ | {"IOC_STATE_DIR": str(stage.state_dir)}, check=False)
-    told = json.loads(done.stdout.splitlines()[-1])
-    return Run(told["events"], told["played_seconds"], told["compared_seconds"], told["differences"])
+    environment = os.environ | {"IOC_STATE_DIR": str(stage.state_dir)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process, Peaks(process.pid) as peaks:
+        answer, _ = process.communicate()
+    told = json.loads(answer.splitlines()[-1])
+    return Run(told["events"], told["played_seconds"], told["compared_seconds"], told["differences"], peaks.megabytes)
 
 
 def of(runs: list[Run], total: int) -> list[Figure]:
@@ -36,5 +52,33 @@ def of(runs: list[Run], total: int) -> list[Figure]:
         median("replay: a day as fast as it goes", "s", [r.seconds for r in runs], below=DAY_SECONDS if total >= DAY_EVENTS else None),
         median("replay: played and followed", "events/s", [r.events / r.seconds for r in runs]),
         median("replay: comparison with live", "s", [r.compared_seconds for r in runs]),
+        median("replay: peak memory", "MB", [r.peak_mb for r in runs]),
         median("replay: rows that differ", "", [float(r.differences) for r in runs], below=1),
     ]
+
+
+def main(
+    days: Annotated[int, typer.Option(help="Days of events; 30 want 70 GB of disk.")] = 5,
+    events: Annotated[int, typer.Option(help="Events a day.")] = DAY_EVENTS,
+    out: Annotated[Path, typer.Option("--json", help="Where the figures go.")] = Path("bench.json"),
+) -> None:
+    """Measure whether a long replay is as fast by the day, and as small, as one of a day."""
+    console.configure_logging(False)
+    second = (moment(DAY_START_US) + timedelta(days=1)).isoformat()
+    made = tempfile.TemporaryDirectory(prefix="song-ma-bench-", ignore_cleanup_errors=True)
+    with made as folder, stage(Path(folder), days * events, keep=False, days=days) as there:
+        ours.run(there)
+        first, whole = run(there, second), run(there)
+    bar = MONTH_SECONDS / MONTH_DAYS if events >= DAY_EVENTS else None
+    found = [
+        median("replay: the first day", "s", [first.seconds], below=bar),
+        median(f"replay: {days} days, each", "s", [whole.seconds / days], below=bar),
+        median("replay: the first day, peak memory", "MB", [first.peak_mb]),
+        median(f"replay: {days} days, peak memory", "MB", [whole.peak_mb]),
+        median(f"replay: memory of {days} days x one", "x", [whole.peak_mb / first.peak_mb], below=FLAT),
+        median("replay: rows that differ", "", [float(first.differences), float(whole.differences)], below=1),
+    ]
+    figures.show(found, f"{days} days of {events:,} events")
+    figures.write(found, out)
+    if any(f.met is False for f in found):
+        raise typer.Exit(1)

@@ -85,8 +85,8 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, total: int, keep: bool) -> Iterator[Stage]:
-    """Start the parts in `folder`, put `total` events into Kafka unless they are there; ended, and deleted unless `keep`."""
+def stage(folder: Path, total: int, keep: bool, days: int = 1) -> Iterator[Stage]:
+    """Start the parts in `folder`, put `total` events of so many days into Kafka unless they are there; ended, and deleted unless `keep`."""
     settings = load(state_dir=folder)
     found = parts.ensure(settings, console.say)
     try:
@@ -96,7 +96,7 @@ def stage(folder: Path, total: int, keep: bool) -> Iterator[Stage]:
         figures = Figures(ingest_dsn(settings), settings.space, "einvoice")
         figures.reassign(sellers())
         figures.close()
-        truth = _produced(settings, found.bootstrap, total)
+        truth = _produced(settings, found.bootstrap, total, days)
         yield Stage(settings, found.bootstrap, found.dsn, truth, tuple(topic(d.name, settings.space) for d in departments()))
     finally:
         (parts.stop if keep else parts.wipe)(settings)
@@ -112,7 +112,7 @@ def _forget(dsn: str, settings: Settings) -> None:
             connection.execute("delete from ioc.migration where space = %s", [settings.space])
 
 
-def _produced(settings: Settings, bootstrap: str, total: int) -> Truth:
+def _produced(settings: Settings, bootstrap: str, total: int, days: int) -> Truth:
     held = settings.state_dir / "bench-events.json"
     if held.exists():
         truth = Truth(**json.loads(held.read_text()))
@@ -120,18 +120,18 @@ def _produced(settings: Settings, bootstrap: str, total: int) -> Truth:
             return truth
         raise SystemExit(f"{held} says that there are {truth.events} events in the topics already: give another --state folder")
     truth = Truth()
-    asyncio.run(_produce(settings, bootstrap, total, truth))
+    asyncio.run(_produce(settings, bootstrap, total, days, truth))
     held.write_text(json.dumps(asdict(truth)))
     return truth
 
 
-async def _produce(settings: Settings, bootstrap: str, total: int, truth: Truth) -> None:
+async def _produce(settings: Settings, bootstrap: str, total: int, days: int, truth: Truth) -> None:
     producer = AIOKafkaProducer(**aiokafka_options(settings, bootstrap), acks="all", max_batch_size=BATCH_BYTES)
     await producer.start()
     batches: dict[tuple[str, int], Any] = {}
     sent: list[asyncio.Future[Any]] = []
     with console.progress("events into Kafka", total) as advance:
-        for name, event in events(total, truth):
+        for name, event in events(total, truth, days=days):
             key = department(name).subject(event).encode()
             place = (topic(name, settings.space), zlib.crc32(key) % settings.kafka.partitions)
             value = encode(event)

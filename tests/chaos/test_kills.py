@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.embedded import parts
+from streams.department import NAMES
 from streams.settings import Settings, Web
 from tests.chaos.faults import FAULTS
 from tests.chaos.system import Outcome, System
@@ -64,7 +65,7 @@ def test_the_ledger_balances_and_has_every_record_of_kafka_once(story: Story) ->
     assert story.verdict["balanced"], story.verdict
 
 
-@pytest.mark.parametrize("department", ["einvoice", "telehealth", "payment"])
+@pytest.mark.parametrize("department", NAMES)
 def test_a_department_has_lost_and_doubled_nothing(department: str, story: Story) -> None:
     counted = story.verdict["departments"][department]
     assert (counted["lost"], counted["doubled"]) == (0, 0)

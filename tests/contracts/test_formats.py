@@ -4,15 +4,12 @@ import msgspec
 import pytest
 
 from connectors.formats import DEPARTMENT_FORMATS, FORMATS, load
-from streams.departments.einvoice import Einvoice
-from streams.departments.payment import Payment
-from streams.departments.telehealth import Telehealth
-from streams.departments.visit import Visit
+from streams.department import departments
 from streams.errors import Misconfigured, Reject
 from streams.event import Event, encode
 from tests.format_cases import CASES, Case, resolve, told
 
-CONTRACTS: dict[str, type[Event]] = {"einvoice": Einvoice, "telehealth": Telehealth, "payment": Payment, "visit": Visit}
+CONTRACTS: dict[str, type[Event]] = {each.name: each.event for each in departments()}
 ACCEPTED = [case for case in CASES if case.events is not None]
 REJECTED = [case for case in CASES if case.reject is not None]
 

@@ -15,8 +15,8 @@ from kafka.errors import KafkaError
 from deploy.embedded import jars, kafka, processes, topics
 from deploy.embedded.places import silent
 from deploy.embedded.topics import create_topics
-from streams import department
 from streams.brokers import kafka_python_options
+from streams.department import NAMES
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
 from tests.eventually import eventually
@@ -151,7 +151,7 @@ def test_topics_are_made_once_and_kept_as_the_settings_say(state_dir: Path) -> N
 
     bootstrap = kafka.ensure(state_dir, silent)
     wanted = Settings(state_dir=state_dir, space="drill-01")
-    names = {f"ioc.drill-01.{name}" for name in (*department.NAMES, "rejects", "asked", "touched", "cursors")}
+    names = {f"ioc.drill-01.{name}" for name in (*NAMES, "rejects", "asked", "touched", "cursors")}
     assert set(create_topics(wanted, bootstrap)) == names
     assert create_topics(wanted, bootstrap) == []
     admin = KafkaAdminClient(**kafka_python_options(Settings(state_dir=state_dir), bootstrap))

@@ -15,7 +15,7 @@ from grafana.wall import library, past, state
 from grafana.wall.hub import Hub
 from grafana.wall.library import BOARDS, Board
 from grafana.wall.reader import Reader
-from sinks import figures, units
+from sinks import communes, figures, units
 from sinks.migrations import board, board_at
 from sinks.roles import reader_dsn
 from streams.department import NAMES
@@ -75,7 +75,7 @@ def _names(each: Board) -> list[str]:
 def test_the_boards_show_a_moment_as_they_showed_it_then(space: Space) -> None:
     boards, dsn, waiting = library.load(BOARDS), reader_dsn(space.settings), arrivals(2500, seed=3)
     with space.connect() as connection:
-        units.load(connection, space.name, units.hospitals())
+        units.load(connection, space.name, communes.hospitals())
     seen: list[dict[str, Any]] = []
     said: list[Any] = []
     for at in MOMENTS:

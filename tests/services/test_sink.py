@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from deploy.embedded.parts import Parts
-from sinks import units
+from sinks import communes, units
 from sinks.lives import Figures
 from sinks.migrations import migrate, schema
 from sinks.roles import ingest_dsn, reader_dsn
@@ -222,6 +222,8 @@ def test_the_reader_can_read_the_boards_views_and_nothing_else(space: Space, att
 
 def test_the_units_of_the_province_are_loaded(space: Space) -> None:
     with psycopg.connect(space.dsn, autocommit=True) as connection:
-        units.load(connection, space.name, [*units.communes(), *units.hospitals()])
-        units.load(connection, space.name, [*units.communes()])
-    assert space.rows("select kind, count(*) from unit group by 1 order by 1") == [("commune", 166), ("hospital", 27)]
+        units.load(connection, space.name, *communes.given())
+        assert not units.load(connection, space.name, *communes.given())
+    standing = "select kind, count(*) from unit where valid_to is null group by 1 order by 1"
+    assert space.rows(standing) == [("commune", 166), ("hospital", 27)]
+    assert space.rows("select whole, count(*) from succession where kind = 'commune' group by 1 order by 1") == [(False, 21), (True, 537)]

@@ -18,12 +18,13 @@ from deploy import console
 from deploy import spaces as whole
 from deploy.commands import spaces as commands
 from deploy.embedded.parts import Parts
-from sinks import roles, spaces, units
+from sinks import communes, roles, spaces, units
 from sinks.lives import Figures
 from sinks.migrations import migrate, schema
 from sinks.timescale import Timescale
-from streams import department, pseudonym
+from streams import pseudonym
 from streams.brokers import admin_options
+from streams.department import NAMES
 from streams.errors import Misconfigured
 from streams.event import encode
 from streams.settings import Settings
@@ -57,7 +58,7 @@ def test_a_new_space_knows_the_units_sellers_plans_and_rules_that_live_knows(liv
     name = f"drill-{uuid.uuid4().hex[:8]}"
     seller = uuid.uuid4().hex
     with psycopg.connect(parts.dsn, autocommit=True) as connection:
-        units.load(connection, "live", [*units.hospitals()])
+        units.load(connection, "live", communes.hospitals())
         connection.execute("insert into live.plan values ('payment', 'paid_vnd', 2199, 7) on conflict do nothing")
         connection.execute(
             "insert into live.rule_change (who, what, rule, version, body) select 'test', 'added', %s, 3, 'x' where not exists (select from live.rule_change)",
@@ -281,7 +282,7 @@ def test_ioc_spaces_lists_keeps_and_drops(live: Settings, parts: Parts, monkeypa
 
     name = f"drill-{uuid.uuid4().hex[:8]}"
     own = whole.make(live, name, "Diễn tập")
-    mine = {f"ioc.{name}.{each}" for each in (*department.NAMES, "rejects", "asked", "touched", "cursors")}
+    mine = {f"ioc.{name}.{each}" for each in (*NAMES, "rejects", "asked", "touched", "cursors")}
     assert topics(own, parts) == mine
     listed = ioc("list", "--json")
     assert listed.exit_code == 0, listed.exception
