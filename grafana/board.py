@@ -18,7 +18,7 @@ from grafana.sdk import (
     text_model,
     timeseries,
 )
-from streams.figures import Figure, Glass, Percentile, Sum
+from streams.figures import Figure, Glass, Percentile, Share, Sum
 
 ACCENT, QUIET, WATCH, ALARM, GOOD = "#3dbcc8", "#7f93a3", "#f2a93b", "#f0725c", "#6fc38a"
 UNKNOWN = "—"
@@ -41,11 +41,11 @@ def finish(panel: Any, **wall: object) -> Panel:
 
 def unit(figure: Figure) -> str:
     """Grafana's unit that writes every digit and the word after it: `14.037 hóa đơn`."""
-    return f"currency:financial: {figure.word}:suffix"
+    return "percent" if figure.format == "percent" else f"currency:financial: {figure.word}:suffix"
 
 
 def decimals(figure: Figure) -> int:
-    return 1 if figure.format == "seconds" else 0
+    return 1 if figure.format in ("seconds", "percent") else 0
 
 
 def steps(figure: Figure) -> builder.Builder[model.ThresholdsConfig]:
@@ -106,6 +106,8 @@ def tile(glass: Glass, figure: Figure, title: str | None = None, where: str = ""
         whole = Query(sql.percentile_of_day(figure), "table")
         hours = Query(sql.percentile_by_hour(figure), ref="B")
         return finish(_tile(glass, figure, said, "lastNotNull", figure.label, whole, hours), **told, form="hours")
+    if isinstance(figure.measured, Share):  # no events of one department explain it
+        del told["figure"]
     query = Query(sql.day_by_day(glass, figure, 14, where))
     return finish(_tile(glass, figure, said, "last", sql.EVERY_DAY, query), **told, form="days")
 
