@@ -4,7 +4,9 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from email.parser import BytesParser
+from email.policy import HTTP
 from urllib.parse import parse_qs
 
 from connectors.connector import text
@@ -39,8 +41,30 @@ def token(source: str, secret: bytes, now: float) -> str:
 
 
 def asks_rightly(headers: Mapping[str, str], body: bytes, secret: bytes) -> bool:
-    """Whether somebody who asks for a token knows the secret: as client_secret (OAuth2, in the form or by Basic) or password (a JSON login)."""
-    return hmac.compare_digest(_given(headers, body).encode("utf-8", "replace"), secret)
+    """Whether somebody who asks for a token knows the secret: as client_secret (OAuth2, in the form or by Basic) or password (a login, where
+    hospitals' programs give the MD5 of it)."""
+    given = _given(headers, body).encode("utf-8", "replace")
+    digest = hashlib.md5(secret, usedforsecurity=False).hexdigest().encode()
+    return hmac.compare_digest(given, secret) | hmac.compare_digest(given.lower(), digest)
+
+
+def is_form(kind: str) -> bool:
+    """Whether a content type says that a body is a form with parts."""
+    return kind.lower().startswith("multipart/form-data")
+
+
+def file_in_form(kind: str, body: bytes) -> bytes:
+    """The first file of a multipart form, as hospitals upload theirs; the body itself where there is none. kind: its content type."""
+    return next((content for _, is_file, content in _parts(kind, body) if is_file), body)
+
+
+def _parts(kind: str, body: bytes) -> Iterator[tuple[str, bool, bytes]]:
+    """(name, whether it is a file, content) of the parts of a form."""
+    read = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + kind.encode("latin-1", "replace") + b"\r\n\r\n" + body)
+    for part in read.iter_parts() if read.is_multipart() else ():
+        content = part.get_payload(decode=True)
+        if isinstance(content, bytes):
+            yield str(part.get_param("name", "", "content-disposition")), bool(part.get_filename()), content
 
 
 def _given(headers: Mapping[str, str], body: bytes) -> str:
@@ -50,11 +74,14 @@ def _given(headers: Mapping[str, str], body: bytes) -> str:
             return base64.b64decode(rest, validate=True).decode("utf-8", "replace").partition(":")[2]
         except (binascii.Error, ValueError):
             return ""
+    if is_form(kind := headers.get("content-type", "")):
+        form = {name: [content.decode("utf-8", "replace").strip()] for name, _, content in _parts(kind, body)}
+        return next(iter(form.get("client_secret", form.get("password", []))), "")
     try:
         held = json.read(body)
     except Reject:
         form = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
-        return next(iter(form.get("client_secret", [])), "")
+        return next(iter(form.get("client_secret", form.get("password", []))), "")
     found = held.get("client_secret", held.get("password")) if isinstance(held, dict) else None
     return found if isinstance(found, str) else ""
 
@@ -73,7 +100,7 @@ def _hmac(headers: Mapping[str, str], body: bytes, source: str, secret: bytes, n
 
 def _apikey(headers: Mapping[str, str], body: bytes, source: str, secret: bytes, now: float) -> bool:
     scheme, _, key = headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "apikey" and hmac.compare_digest(key.strip().encode("utf-8", "replace"), secret)
+    return scheme.lower() == "apikey" and hmac.compare_digest(key.strip().encode("latin-1", "replace"), secret)  # as its bytes came
 
 
 def _bearer(headers: Mapping[str, str], body: bytes, source: str, secret: bytes, now: float) -> bool:

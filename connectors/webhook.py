@@ -21,7 +21,7 @@ from connectors.intake import Intake, Message, intake
 from connectors.spool import Spool, folder
 from streams import metrics
 from streams.errors import Misconfigured, Retry
-from streams.event import encode
+from streams.event import Fused, encode
 from streams.pseudonym import Keys
 from streams.settings import Settings, Source
 from streams.topics import topic
@@ -44,14 +44,16 @@ class Said(NamedTuple):
 
 
 class Words(NamedTuple):
-    """How one bank wants to be answered: the notice is safe; its signature is wrong; not now, send it again."""
+    """How one sender wants to be answered: the notice is safe; its signature is wrong; not now, send it again; it is safe, and unreadable."""
 
     confirmed: Said
     forged: Said
     busy: Said
+    unread: Said | None = None
 
 
 # HDBank: a code 00-05 or 99, what 01-05 mean is not published, so 99. VNPAY: RspCode. payOS: any 2xx confirms. MoMo: 204. SePay: 200 and success.
+# Hospitals: as the health portal of a province answers them (trangThai 1: taken, 2: not).
 WORDS: Mapping[str, Words] = {
     "hdbank": Words(
         Said(200, {"code": "00", "message": "success"}),
@@ -66,9 +68,16 @@ WORDS: Mapping[str, Words] = {
     "payos": Words(Said(200, {"success": True}), Said(401, {"success": False}), Said(503, {"success": False})),
     "momo": Words(Said(204, None), Said(400, {"message": "invalid signature"}), Said(503, {"message": "try again"})),
     "sepay": Words(Said(200, {"success": True}), Said(401, {"success": False}), Said(503, {"success": False})),
+    "bhyt": Words(
+        Said(200, {"trangThai": 1, "maLoi": None}),
+        Said(401, {"trangThai": 2, "maLoi": "401"}),
+        Said(503, {"trangThai": 2, "maLoi": "503"}),
+        Said(201, {"trangThai": 2, "maLoi": "cấu trúc hồ sơ"}),
+    ),
 }
-CALLERS: Mapping[str, str] = {"sepay": "hmac"}
+CALLERS: Mapping[str, str] = {"sepay": "hmac", "bhyt": "bearer"}
 """Formats whose sender proves itself in a header: how it usually does."""
+LIMITS = {"bhyt": 2 << 20}
 
 
 def routes(settings: Settings, keys: Keys, producer: AIOKafkaProducer, kafka: Mapping[str, Any]) -> list[Route]:
@@ -107,6 +116,7 @@ class Hook:
     kafka: Mapping[str, Any] = field(repr=False)
     spool: Spool | None = None
     check: caller.Check | None = None
+    most_bytes: int = NOTICE_LIMIT_BYTES
     _fuse: Fuse | None = None
     _looked_at: float = 0.0
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
@@ -120,11 +130,13 @@ class Hook:
         """The answer to one notice."""
         known_at_us = time.time_ns() // 1000
         try:
-            raw = request.scope["query_string"] if request.method == "GET" else await _body(request)
+            raw = request.scope["query_string"] if request.method == "GET" else await _body(request, self.most_bytes)
         except ClientDisconnect:
             return self._answer("cut", Said(400, {"error": "cut"}))
-        if raw is None or len(raw) > NOTICE_LIMIT_BYTES:
+        if raw is None or len(raw) > self.most_bytes:
             return self._answer("too_large", Said(413, {"error": "too large"}))
+        if self.check is not None and caller.is_form(kind := request.headers.get("content-type", "")):
+            raw = caller.file_in_form(kind, raw)
         if self._waiting >= WAITING_LIMIT or not await self._holds():
             return self._answer("busy", self.words.busy)
         messages, forged = self._taken(request, raw, known_at_us)
@@ -136,6 +148,8 @@ class Hook:
         if forged:
             self._audit(request)
             return self._answer("forged", self.words.forged)
+        if self.words.unread is not None and any(message.cause for message in messages):
+            return self._answer("unread", self.words.unread)
         return self._answer("confirmed", self.words.confirmed)
 
     async def asked(self, request: Request) -> Response:
@@ -153,7 +167,8 @@ class Hook:
         confirmed."""
         if self.check is not None:
             if self.check(request.headers, raw, known_at_us / 1e6):
-                return self.intake.take(raw, self.intake.arrival(known_at_us)), False
+                arrival = self.intake.arrival(known_at_us)
+                return [message for record in self.intake.split(raw) for message in self.intake.take(record, arrival)], False
             wrong = "the headers do not prove that this source's sender wrote the notice"
             return [self.intake.refuse(Refused(raw, "signature", wrong), known_at_us)], True
         arrival = self.intake.arrival(known_at_us)
@@ -231,8 +246,10 @@ class Hook:
             f"webhook {name} is stopped: more than 20 % of its last 500 notices were rejected",
             mend=f"see `ioc quarantine list`, then `ioc pull {name} --reset-fuse`",
         )
-        place = Message(topic("cursors", self.intake.space), name.encode(), encode(Place(blown_at_us=time.time_ns() // 1000)))
-        if not await self._kept([place]):
+        now_us = time.time_ns() // 1000
+        place = Message(topic("cursors", self.intake.space), name.encode(), encode(Place(blown_at_us=now_us)))
+        told = Fused(source=name, department=self.intake.department.name, at_us=now_us, blown=True)
+        if not await self._kept([place, Message(topic("asked", self.intake.space), name.encode(), encode(told))]):
             log.error(f"webhook {name}: Kafka did not take note that the fuse has blown; it holds until this process ends")
 
     def _may_keep_forged(self) -> bool:
@@ -273,14 +290,16 @@ def _hook(source: Source, keys: Keys, settings: Settings, producer: AIOKafkaProd
     if usual is None:
         return Hook(door, words, producer, kafka, spool)
     check = caller.check(source, usual)
-    return Hook(replace(door, secret=None, trusted=True), words, producer, kafka, spool, check)  # `check` vouches for what gets this far
+    vouched = replace(door, secret=None, trusted=True)  # `check` vouches for what gets this far
+    return Hook(vouched, words, producer, kafka, spool, check, LIMITS.get(source.format or "", NOTICE_LIMIT_BYTES))
 
 
-async def _body(request: Request) -> bytes | None:
+async def _body(request: Request, most_bytes: int = NOTICE_LIMIT_BYTES) -> bytes | None:
+    """The body; None when it is larger than `most_bytes`."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > NOTICE_LIMIT_BYTES:
+        if len(body) > most_bytes:
             return None
     return bytes(body)
 

@@ -13,10 +13,17 @@ from pathlib import Path
 from deploy.embedded.processes import end, free_port, recall, remember, until
 from streams.errors import Retry
 
-SIMULATORS = ("tax", "telehealth", "banks", "video")
+SIMULATORS = ("tax", "telehealth", "banks", "video", "hospitals")
+PUSHING = ("banks", "hospitals")
 BANKS = ("hdbank", "vnpay", "payos")
 PULLED = ("tax-feed", "telehealth", "video", *(f"list-{bank}" for bank in BANKS))
-SHARE = {"tax": 0.45, "telehealth": 0.08, "banks": 0.13, "video": 0.34}  # half of the load of the real ones is heartbeats
+SHARE = {
+    "tax": 0.43,
+    "telehealth": 0.08,
+    "banks": 0.13,
+    "video": 0.33,
+    "hospitals": 0.03,
+}  # a third of the load of the real ones is heartbeats
 
 
 class Fleet:
@@ -128,6 +135,7 @@ def write_configuration(path: Path, ports: Mapping[str, int], web_port: int, uni
         tables.append(_source(f"bank-{bank}", "payment", "webhook", bank, None, secret_of["banks"], 1.0) + mapped)
         url, more = f"http://127.0.0.1:{ports['banks']}/list/{bank}", f'options = {{ bank = "{bank}" }}\n'
         tables.append(_source(f"list-{bank}", "payment", "query", "hdbank", url, secret_of["banks"], 2.0, more) + mapped)
+    tables.append(_source("hospitals", "visit", "webhook", "bhyt", None, secret_of["hospitals"], 1.0, 'options = { auth = "apikey" }\n'))
     path.write_text(f"[web]\nport = {web_port}\n\n" + "\n".join(tables))
 
 

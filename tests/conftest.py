@@ -3,11 +3,14 @@
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from deploy.embedded import parts as embedded
 from deploy.embedded.parts import Parts
 from streams.settings import Settings
+
+hypothesis.settings.register_profile("prove", deadline=None)
 
 KEPT = ("IOC_CHROMIUM", "IOC_DEBIAN_ARCHIVE")
 

@@ -10,6 +10,7 @@ from streams.departments.einvoice import Answer, Einvoice, Facts, Invoice, Notic
 from streams.departments.payment import Payment
 from streams.departments.telehealth import Telehealth
 from streams.departments.telequality import Telequality
+from streams.departments.visit import Visit
 from streams.event import vietnam_day
 from tests.format_cases import events
 
@@ -103,9 +104,20 @@ def _telequality(chance: random.Random, number: int) -> Telequality:
     )  # fmt: skip
 
 
+def _visit(chance: random.Random, number: int) -> Visit:
+    header, who = _header(chance, number), chance.randrange(4)
+    paid_us = chance.choice((None, T0 + chance.randrange(-600, 600) * SECOND_US))
+    return Visit(
+        **header, kind=chance.choice(("01", "03")), unit=chance.choice(("38001", "38002", None)), visit=hex32(f"visit{who}"),
+        settlement=hex32(f"settlement{who}"), record=chance.choice(("checkin", "totals")), arrived_at_us=T0 + chance.randrange(-5, 5) * SECOND_US,
+        settled_at_us=paid_us, filed_at_us=chance.choice((None, T0, T0 + 86_400 * SECOND_US)), insured=chance.random() < 0.5,
+        cost_vnd=chance.randrange(1000), patient_vnd=chance.randrange(3) * 100, insurance_vnd=chance.randrange(1000),
+    )  # fmt: skip
+
+
 def _of_cases(name: str, chance: random.Random, number: int) -> Any:
     """Of a department without a story here: what one of its cases says, at other times and under another id."""
     return msgspec.structs.replace(chance.choice(events(name)), **_header(chance, number))
 
 
-_MAKE = {"einvoice": _einvoice, "telehealth": _telehealth, "payment": _payment, "telequality": _telequality}
+_MAKE = {"einvoice": _einvoice, "telehealth": _telehealth, "payment": _payment, "telequality": _telequality, "visit": _visit}

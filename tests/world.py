@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from streams.departments.einvoice import Answer, Einvoice, Facts, Invoice, Notice
 from streams.departments.payment import Payment
 from streams.departments.telehealth import Telehealth
+from streams.departments.visit import Visit
 from streams.event import Rejected
 from tests.bench import events as day
 
@@ -40,6 +41,23 @@ def _after(event: Any, chance: random.Random) -> Iterator[tuple[str, Any]]:
         yield "payment", replace(event, **fresh, status="paid", paid_vnd=chance.randrange(1, 10**7), paid_at_us=event.event_time_us)
         yield "payment", replace(event, body=fresh["body"], known_at_us=later, paid_vnd=7)
         yield "rejects", _refused(fresh, later)
+        yield from (("visit", visit) for visit in _visits(event, fresh, chance))
+
+
+def _visits(event: Payment, fresh: dict[str, Any], chance: random.Random) -> Iterator[Visit]:
+    """Whoever paid was checked in, and what the visit cost is filed twice: before and after the payment."""
+    visit, settlement = (f"{chance.getrandbits(128):032x}" for _ in range(2))
+    header = fresh | {"source": "hospitals", "event_time_us": event.event_time_us, "kind": "01", "unit": event.unit}
+    about = {
+        "visit": visit,
+        "settlement": settlement,
+        "arrived_at_us": event.event_time_us - 3600 * SECOND_US,
+        "insured": chance.random() < 0.8,
+    }
+    money = {"cost_vnd": event.paid_vnd + 90_000, "patient_vnd": event.paid_vnd, "insurance_vnd": 90_000}
+    yield Visit(**header, **about, record="checkin")
+    yield Visit(**header | {"id": visit[::-1]}, **about, **money, record="totals")
+    yield Visit(**header | {"id": settlement[::-1]}, **about, **money, record="totals", settled_at_us=event.event_time_us)
 
 
 def _about(event: Einvoice, invoice: Invoice, fresh: dict[str, Any], chance: random.Random) -> Iterator[tuple[str, Any]]:

@@ -20,7 +20,8 @@ class Arrival:
     known_at_us: when the connector received it, microseconds since 1970. pseudonyms: of the department's own domain.
     units: the source's own codes of hospitals -> our codes. secret: what signs this source's records. bank: whose records they are,
     where the format alone does not say. trusted: an operator handed the record over (`ioc pull files`), so that payments need no
-    signature while no secret is configured.
+    signature while no secret is configured. authorities: certificates (PEM) that signatures in documents must lead to; None: they are not
+    looked at.
     """
 
     source: str
@@ -30,6 +31,7 @@ class Arrival:
     secret: bytes | None = field(default=None, repr=False)
     bank: str | None = None
     trusted: bool = False
+    authorities: bytes | None = field(default=None, repr=False)
 
 
 class Format(Protocol):
@@ -47,9 +49,11 @@ class Format(Protocol):
 PLAIN = tuple(each.name for each in departments() if each.wire is not None)
 """The departments that declare their records themselves: each is a format of its own name."""
 FORMATS: Mapping[str, str] = {
-    name: f"{__name__}.{name}" for name in ("tvan", "fhir", "hdbank", "vnpay", "payos", "momo", "sepay", "camt", "payment")
+    name: f"{__name__}.{name}" for name in ("tvan", "fhir", "hdbank", "vnpay", "payos", "momo", "sepay", "camt", "payment", "bhyt")
 } | dict.fromkeys(PLAIN, f"{__name__}.plain")
-DEPARTMENT_FORMATS: Mapping[str, str] = {"einvoice": "tvan", "telehealth": "fhir", "payment": "payment"} | {name: name for name in PLAIN}
+DEPARTMENT_FORMATS: Mapping[str, str] = {"einvoice": "tvan", "telehealth": "fhir", "payment": "payment", "visit": "bhyt"} | {
+    name: name for name in PLAIN
+}
 
 
 def load(name: str) -> Format:

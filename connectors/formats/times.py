@@ -29,6 +29,11 @@ def compact(text: str, zone: tzinfo = UTC) -> int | None:
         return None
 
 
+def hospital(text: str) -> int | None:
+    """yyyymmddHHMM in Vietnam, as health-insurance files write it; some leave the time out, some add seconds. None when it cannot be read."""
+    return compact(text.ljust(14, "0"), VIETNAM) if len(text) in (8, 12, 14) else None
+
+
 def day(text: str) -> int | None:
     """Days since 1970 of YYYY-MM-DD (a time behind it is left out) or DD/MM/YYYY. None when it cannot be read."""
     try:

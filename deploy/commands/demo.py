@@ -108,7 +108,7 @@ class Demo:
         self.fleet.start("pull-tax-feed", "deploy", "pull", "tax-feed")
         self.fleet.start("wall", "deploy", "serve")
         self.fleet.line("wall", r"the wall is at (http://\S+)")
-        self._start_simulators("banks")  # not sooner: a bank gives a notice up when nobody answers for long
+        self._start_simulators(*fleet.PUSHING)  # not sooner: they give a notice up when nobody answers for long
         for name in fleet.PULLED[1:]:
             self.fleet.start(f"pull-{name}", "deploy", "pull", name)
         console.say("waiting for the first figure")
@@ -178,7 +178,7 @@ class Demo:
         secrets = fleet.write_secrets(self.folder)
         for name in names:
             path = self.folder / f"truth-{name}.jsonl"
-            more = ["--webhooks", f"http://127.0.0.1:{self.web_port}", "--retry-scale", RETRY_SCALE] if name == "banks" else []
+            more = ["--webhooks", f"http://127.0.0.1:{self.web_port}", "--retry-scale", RETRY_SCALE] if name in fleet.PUSHING else []
             self.fleet.start(
                 name, "deploy.simulators", name, "--port", str(self.ports[name]), "--seed", str(self._seed), "--rate",
                 str(self._rate * fleet.SHARE[name]), "--faults", str(self._faults), "--truth", str(path), "--secret", str(secrets[name]), *more,

@@ -1,4 +1,4 @@
-"""`python -m deploy.simulators tax|telehealth|banks|judge`: one department's system, or the comparison with what they all sent."""
+"""`python -m deploy.simulators tax|telehealth|banks|hospitals|judge`: one department's system, or the comparison with what they all sent."""
 
 import sys
 

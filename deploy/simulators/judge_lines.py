@@ -100,7 +100,27 @@ class VideoLine(msgspec.Struct, frozen=True, tag_field="system", tag="video"):
     how: str = ""
 
 
-Line = TaxLine | TelehealthLine | BankLine | VideoLine
+class VisitLine(msgspec.Struct, frozen=True, tag_field="system", tag="hospitals"):
+    """One file of one visit: `checkin`, or `totals` (XML1). Times Vietnamese, yyyymmddHHMM; NGAYLAP yyyymmdd. key: the file's own name."""
+
+    what: str
+    key: str
+    record: str = ""
+    MA_LK: str = ""
+    MA_CSKCB: str = ""
+    MA_LOAI_KCB: str = ""
+    MA_BN: str = ""
+    MA_THE_BHYT: str = ""
+    NGAY_VAO: str = ""
+    NGAY_TTOAN: str = ""
+    NGAYLAP: str = ""
+    T_TONGCHI_BV: int = 0
+    T_BNTT: int = 0
+    T_BNCCT: int = 0
+    T_BHTT: int = 0
+
+
+Line = TaxLine | TelehealthLine | BankLine | VideoLine | VisitLine
 
 
 def read(files: Iterable[Path]) -> Iterator[Line]:

@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlencode
 
 import orjson
@@ -20,6 +21,7 @@ class Notice:
     path: str
     query: str = ""
     body: bytes = b""
+    headers: Mapping[str, bytes] = field(default_factory=lambda: {"Content-Type": b"application/json"})
 
 
 def item(status: Status) -> dict[str, object]:
@@ -52,7 +54,7 @@ def notice(status: Status, secret: bytes) -> Notice:
 
 
 def confirmed(bank: str, code: int, body: bytes) -> bool:
-    """Whether the reply says that the notice was taken."""
+    """Whether the reply says that the notice was taken. A hospital hears with 201 that its file was taken and cannot be read."""
     if not 200 <= code < 300:
         return False
     try:
@@ -62,6 +64,8 @@ def confirmed(bank: str, code: int, body: bytes) -> bool:
     match bank:
         case "hdbank":
             return bool(said.get("code") == "00")
+        case "hospitals":
+            return said.get("trangThai") in (1, 2)
         case "vnpay":
             return said.get("RspCode") in ("00", "02")
     return said.get("success") is True

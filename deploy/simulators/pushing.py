@@ -139,7 +139,7 @@ class Pushing:
 def _delivered(connection: HTTPConnection, notice: Notice) -> tuple[int, bytes]:
     """(status, body) of the answer."""
     if notice.body:
-        connection.request("POST", notice.path, notice.body, {"Content-Type": "application/json"})
+        connection.request("POST", notice.path, notice.body, dict(notice.headers))
     else:
         connection.request("GET", f"{notice.path}?{notice.query}")
     answer = connection.getresponse()

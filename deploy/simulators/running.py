@@ -10,7 +10,7 @@ from random import Random
 
 import orjson
 
-from deploy.simulators import banks, curve, judge, sellers, tax, telehealth, video
+from deploy.simulators import banks, curve, his, judge, sellers, tax, telehealth, video
 from deploy.simulators.beats import Beats
 from deploy.simulators.clock import DAY_US, HOUR_US, midnight_us, now_us
 from deploy.simulators.encounters import Encounters
@@ -21,11 +21,12 @@ from deploy.simulators.pushing import Pushing
 from deploy.simulators.schedule import Schedule, Span
 from deploy.simulators.serving import Door, Place, app, control, serve
 from deploy.simulators.truth import Truth
+from deploy.simulators.visits import Visits
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the command line asks of a simulator. run_us: when this run began. webhooks, retry_scale: of the banks only."""
+    """What the command line asks of a simulator. run_us: when this run began. webhooks, retry_scale: of those that push."""
 
     place: Place
     seed: int
@@ -95,11 +96,24 @@ async def serve_banks(wishes: Wishes) -> None:
     await serve(system, door, wishes.truth, wishes.place, beside=pushing.run)
 
 
+async def serve_hospitals(wishes: Wishes) -> None:
+    """The hospitals' information systems."""
+    contents = Visits(wishes.seed, wishes.run_us, wishes.faults)
+    pushing = Pushing(wishes.webhooks, wishes.retry_scale, is_dark=lambda: door.is_dark())
+    schedule = Schedule(contents.make, wishes.span(his.HISTORY_CHAINS_A_DAY, curve.hospitals))
+    system = his.Hospitals(schedule, wishes.truth, pushing, wishes.secret)
+    door: Door = Door(
+        app([*system.routes(), *control(system, lambda: door, system.stop)]), WirePlan(wishes.faults, f"{wishes.seed}/hospitals"), None
+    )
+    await serve(system, door, wishes.truth, wishes.place, beside=pushing.run)
+
+
 SYSTEMS: dict[str, tuple[Callable[[Wishes], Coroutine[None, None, None]], float]] = {
     "tax": (serve_tax, 140.0),
     "telehealth": (serve_telehealth, 20.0),
     "banks": (serve_banks, 40.0),
     "video": (serve_video, 68.0),
+    "hospitals": (serve_hospitals, 8.0),
 }
 
 
@@ -128,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--faults", type=float, default=1.0, help="0 turns them off, 2 doubles them")
         one.add_argument("--history-hours", type=float, default=24.0, help="0: no past at all")
         one.add_argument("--seconds", type=float, default=None, help="end after so long")
-        if name == "banks":
+        if name in ("banks", "hospitals"):
             one.add_argument("--webhooks", required=True, help="where notices are pushed, http://127.0.0.1:PORT")
             one.add_argument("--retry-scale", type=float, default=1.0, help="0.01 makes a minute of the retry curve 0.6 s")
     one = choices.add_parser("judge")

@@ -12,6 +12,7 @@ from streams.figures import Daily, Figure, Glass, Percentile, Sum
 from streams.lives import MINUTE_US, Count, Life, Subject
 
 Outcome = Literal["accepted", "accepted_but", "refused"]
+Signature = Literal["signed", "unsigned", "invalid"]
 Part = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]  # STTThe
 
 
@@ -24,6 +25,8 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     value_vnd: TgTTTBSo x TGia, tax_vnd: TgTThue x TGia, rounded half up; 0 where there is no TToan.
     replaces: keys of the invoices that it replaces (TCHDon 1, or 3 through BKe). adjusts: the same for 2 and 4.
     flags: `sum`, `rate_missing`, `mst_check` and the like: seen, counted, never a reason to reject.
+    seller_kind: what its tax code says: enterprise, branch, person, budget_unit, other; "" where nobody looked (before November 2026).
+    signature: what is known of the signatures on it, None where they were not looked at: signed, when there are some and each is right.
     """
 
     key: Key
@@ -39,17 +42,20 @@ class Invoice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replaces: tuple[Key, ...] = ()
     adjusts: tuple[Key, ...] = ()
     flags: tuple[str, ...] = ()
+    seller_kind: Word = ""
+    signature: Signature | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a 204 says of the package it answers (tvan 4).
 
     package: `accepted` (LTBao 2), `refused` (9), `accepted_but` (3, 7: all but the listed), None (1 and unknown ones: only the listed count).
-    refused: keys of the listed invoices.
+    refused: keys of the listed invoices. reasons: the different MLoi in it.
     """
 
     package: Outcome | None = None
     refused: tuple[Key, ...] = ()
+    reasons: tuple[Word, ...] = ()
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,13 +74,15 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a message tells. acknowledged_at_us: NNhan of a 999 with TTTNhan 0."""
+    """What a message tells. acknowledged_at_us: NNhan of a 999 with TTTNhan 0. flags: `encoding`, `count` and the like: how the message itself
+    deviates."""
 
     invoices: tuple[Invoice, ...] = ()
     verdict: Verdict | None = None
     notices: tuple[Notice, ...] = ()
     answers: tuple[Answer, ...] = ()
     acknowledged_at_us: TimeUs | None = None
+    flags: tuple[str, ...] = ()
 
 
 class Einvoice(Event, frozen=True, kw_only=True, omit_defaults=True):

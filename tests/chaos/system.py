@@ -20,8 +20,8 @@ from msgspec.structs import replace
 from deploy.commands.demo import Demo
 from deploy.embedded import kafka, parts, processes, timescale
 from deploy.settled import Settled
-from deploy.simulators import judge, judge_einvoice, judge_payment, judge_telehealth, judge_video
-from deploy.simulators.judge_lines import BankLine, TaxLine, TelehealthLine, VideoLine, read
+from deploy.simulators import judge, judge_einvoice, judge_payment, judge_telehealth, judge_video, judge_visit
+from deploy.simulators.judge_lines import BankLine, TaxLine, TelehealthLine, VideoLine, VisitLine, read
 from streams.brokers import kafka_python_options
 from streams.settings import Settings
 
@@ -134,6 +134,7 @@ class System:
             "telehealth": judge_telehealth.ids(telehealth)[0],
             "payment": judge_payment.ids(banks)[0],
             "telequality": judge_video.ids([line for line in lines if isinstance(line, VideoLine)])[0],
+            "visit": judge_visit.ids(line for line in lines if isinstance(line, VisitLine))[0],
         }
         return {(department, self._id(department, name)) for department, names in required.items() for name in names}
 
@@ -144,8 +145,8 @@ class System:
         return self._ids[department, name]
 
     @cached_property
-    def _keys(self) -> dict[str, str]:
-        held: dict[str, str] = json.loads((self._settings.state_dir / "secrets" / "keys.json").read_text())
+    def _keys(self) -> dict[str, Any]:
+        held: dict[str, Any] = json.loads((self._settings.state_dir / "secrets" / "keys.json").read_text())
         return held
 
     def _received(self) -> int:

@@ -71,7 +71,7 @@ def test_an_unknown_format_is_a_wrong_configuration_that_names_the_known_ones() 
 @pytest.mark.parametrize("name", sorted(FORMATS))
 def test_a_record_over_the_bound_is_refused(name: str) -> None:
     big = {"tvan": b"<TDiep>" + b" " * (2 << 20) + b"</TDiep>", "fhir": b'{"resourceType": "Encounter"}' + b" " * (2 << 20)}
-    big["camt"] = b"<Document>" + b" " * (16 << 20) + b"</Document>"
+    big["camt"] = big["bhyt"] = b"<Document>" + b" " * (16 << 20) + b"</Document>"
     with pytest.raises(Reject) as caught:
         load(name).parse(big.get(name, b"vnp_Amount=" + b"1" * (2 << 20)), CASES[0].arrival)
     assert caught.value.cause == "too_large"

@@ -34,7 +34,7 @@ from deploy.embedded import kafka as embedded_kafka
 from deploy.embedded.parts import Parts
 from deploy.embedded.topics import create_topics
 from sinks.migrations import migrate
-from streams import pseudonym
+from streams import pseudonym, sealing
 from streams.brokers import aiokafka_options, kafka_python_options
 from streams.errors import Misconfigured
 from streams.settings import Archive, Settings, Source
@@ -276,7 +276,7 @@ def test_a_confirmed_notice_is_kept_as_it_came_where_that_is_wanted(hooks: Hooks
     with served(own, hooks.bootstrap) as client:
         assert Hooks(own, hooks.bootstrap, client).sent("vnpay", 1).status_code == 200
         (chunk,) = [chunk for path in where.glob("*.ndjson") for chunk, _ in spool.chunks(path.read_bytes())]
-        ((_, raw),) = spool.unsealed(chunk, pseudonym.load(own.state_dir))
+        ((_, raw),) = spool.unsealed(chunk, sealing.load(own.state_dir))
         assert b"vnp_TxnRef=1" in raw
         for path in where.glob("*"):
             path.unlink()

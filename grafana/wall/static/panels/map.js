@@ -97,7 +97,7 @@ function projection({ width, height }) {
 
 function cell(commune, path, [x, y]) {
   const made = svg("a", { class: "cell", "data-x": x, "data-y": y, role: "img", tabindex: "-1" }, svg("path", { d: path }));
-  made.dataset.name = commune.name;
+  made.dataset.name = made.dataset.commune = commune.name;
   return made;
 }
 
@@ -105,7 +105,7 @@ function paint(made, found, top, options) {
   const known = found && found.value !== null;
   made.dataset.known = known ? "yes" : "no";
   if (known) made.style.setProperty("--share", `${(100 * Math.sqrt(Math.max(0, found.value) / (top || 1))).toFixed(1)}%`);
-  say(made, made.dataset.name, known ? words(found.value, options) : "chưa có số liệu", found?.target);
+  say(made, found?.name ?? made.dataset.commune, known ? words(found.value, options) : "chưa có số liệu", found?.target);
 }
 
 function point(mark, place, panel) {
