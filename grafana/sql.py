@@ -188,13 +188,6 @@ def _scalar(glass: Glass, figure: Figure) -> str:
     return f"(SELECT {_of_days(glass, figure)} FROM {_day_view(glass, figure)} d WHERE d.day = {DAY})"
 
 
-<<<<<<< HEAD
-def named_units(kind: str, alias: str = "u") -> str:
-    """The units of a kind as they are on the day the range ends in: rows `u(code, name, latitude, longitude)`."""
-    return (
-        f"(SELECT DISTINCT ON (code) code, name, latitude, longitude FROM unit WHERE kind = {quoted(kind)}\n"
-        f"  AND valid_from <= {DAY} AND (valid_to IS NULL OR valid_to >= {DAY}) ORDER BY code, valid_from DESC) AS {alias}"
-=======
 _THIS_DAY = f"(now() AT TIME ZONE '{ZONE}')::date"
 ESTIMATED = "ước tính"
 _MARKED = f"name || CASE WHEN e.code IS NULL THEN '' ELSE ' ({ESTIMATED})' END AS name"
@@ -205,15 +198,14 @@ def _stands(day: str) -> str:
     return f"u.valid_from <= {day} AND (u.valid_to IS NULL OR u.valid_to >= {day})"
 
 
-def named_units(glass: Glass) -> str:
+def named_units(glass: Glass, alias: str = "u") -> str:
     """The units of a department as they are on the day the range ends in (of sellers: as they are now, for so are they registered): rows
-    `u(code, name, latitude, longitude)`."""
+    `alias(code, name, latitude, longitude)`."""
     registered = any(isinstance(figure.measured, Daily) for figure in glass.figures)
     day = _THIS_DAY if registered else DAY
     return (
         f"(SELECT code, {_MARKED}, latitude, longitude FROM unit_ever u LEFT JOIN estimated e USING (code)\n"
-        f"  WHERE kind = {quoted(glass.place_kind)} AND {_stands(day)}) AS u"
->>>>>>> units
+        f"  WHERE kind = {quoted(glass.place_kind)} AND {_stands(day)}) AS {alias}"
     )
 
 
@@ -244,8 +236,8 @@ def by_pair(glass: Glass, figure: Figure, most: int) -> str:
   SELECT unit, split_part(kind, '>', 2) AS other, {_sum(figure.measured)} AS n FROM {glass.name}_1d
   WHERE day = {DAY} AND position('>' IN kind) > 0 GROUP BY 1, 2
 ) AS t
-LEFT JOIN {named_units(glass.place_kind, "a")} ON a.code = t.unit
-LEFT JOIN {named_units(glass.place_kind, "b")} ON b.code = t.other
+LEFT JOIN {named_units(glass, "a")} ON a.code = t.unit
+LEFT JOIN {named_units(glass, "b")} ON b.code = t.other
 WHERE t.n > 0 ORDER BY t.n DESC, 1 LIMIT {most}"""
 
 
@@ -260,7 +252,7 @@ def online(glass: Glass) -> str:
     lately = f"minute > {at} - interval '{ONLINE_MINUTES} minutes' AND minute <= {at}"
     return f"""SELECT CASE WHEN EXISTS (SELECT FROM freshness WHERE department = {quoted(glass.name)} AND heard_at > {at} - interval '{ONLINE_MINUTES} minutes')
   THEN count(*) FILTER (WHERE s.n > 0) END AS {named(ONLINE)}, nullif(count(*), 0) AS {named(OF_ALL)}
-FROM {named_units(glass.place_kind)}
+FROM {named_units(glass)}
 LEFT JOIN (SELECT unit, sum({glass.online}) AS n FROM {glass.name}_1m WHERE {lately} GROUP BY 1) AS s ON s.unit = u.code"""
 
 
