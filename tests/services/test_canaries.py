@@ -448,7 +448,7 @@ def test_rule_12_whatever_field_of_a_record_holds_a_canary_no_message_and_no_log
 def mutated(case: Case) -> Iterator[tuple[str, bytes]]:
     """The case's record with each of its fields in turn named, filled or extended with a canary: (field, record)."""
     start = case.raw.lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
-    if start == b"<":
+    if start == b"<" or case.format == "tvan":
         yield from _mutated_xml(case.raw)
     elif start not in (b"{", b"["):
         yield from _mutated_query(case.raw)
