@@ -14,9 +14,10 @@ from lxml import etree
 
 from connectors.formats import load
 from connectors.intake import intake
+from streams import sealing
 from streams.departments.einvoice import Einvoice
 from streams.errors import Misconfigured
-from streams.pseudonym import DOMAINS, Keys
+from streams.pseudonym import DOMAINS, Keys, Pseudonyms
 from streams.settings import Source
 from tests.format_cases import CASES
 from tests.xmldsig import Party, authority, sign, signer
@@ -182,7 +183,7 @@ def test_thousands_of_references_cost_nothing() -> None:
 
 
 def test_a_source_names_its_bundle_and_the_door_hands_it_on(tmp_path: Path) -> None:
-    keys = Keys({name: bytes(range(32)) for name in DOMAINS}, b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+    keys = Keys(dict.fromkeys(DOMAINS, (Pseudonyms(bytes(range(32))),)), sealing.pair()[0])
     bundle = tmp_path / "ca.pem"
 
     def door() -> Any:
