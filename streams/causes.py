@@ -6,7 +6,6 @@ CAUSES: Mapping[str, str] = {
     "archive_damaged": "Tệp nén hỏng, hoặc bung ra quá lớn.",
     "archive_encrypted": "Tệp nén có mật khẩu.",
     "archive_method": "Tệp nén theo phương pháp không được hỗ trợ.",
-    "archive_nested": "Tệp nén lồng trong tệp nén.",
     "archive_too_large": "Tệp nén chứa quá nhiều hoặc quá lớn tài liệu.",
     "base64": "Nội dung không phải mã base64.",
     "contract": "Bản ghi trong Kafka không đúng hợp đồng dữ liệu của ngành.",
