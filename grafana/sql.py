@@ -1,7 +1,7 @@
 """SQL of panels: what a declared figure reads from the views of the schema `board`. Macros as in Grafana, days are Vietnamese days."""
 # ruff: noqa: S608 - the text is made of our own declarations only; viewers send ids, never SQL
 
-from streams.figures import Daily, Figure, Glass, Held, Percentile, Sum, Units
+from streams.figures import Daily, Figure, Glass, Held, Percentile, Share, Sum, Units
 from streams.lives import GROWTH
 
 ZONE = "Asia/Ho_Chi_Minh"
@@ -81,6 +81,8 @@ def _day_view(glass: Glass, figure: Figure) -> str:
 
 def day_by_day(glass: Glass, figure: Figure, days: int, where: str = "") -> str:
     """Columns time, mỗi ngày: the figure of each of the last `days` Vietnamese days, today last. where: HERE or nothing."""
+    if isinstance(figure.measured, Share):
+        return _share_by_day(glass, figure.measured, days, where)
     return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)}
 FROM generate_series({DAY} - {days - 1}, {DAY}, interval '1 day') AS each
 LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date AND d.day BETWEEN {DAY} - {days - 1} AND {DAY}{where}
@@ -95,8 +97,7 @@ def sites_by_day(glass: Glass, figure: Figure, days: int, where: str = "") -> st
     units that has."""
     if not isinstance(figure.measured, Units):
         raise TypeError(f"{figure.name} does not count units")
-    of = f"u.kind = {quoted(glass.place_kind)}" + (f" AND u.level IN ({', '.join(map(quoted, glass.network))})" if glass.network else "")
-    of += f" AND {_stands('each::date')}"
+    of = _in_network(glass, "each::date")
     return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)},
   count(DISTINCT u.code) FILTER (WHERE d.{figure.measured.measure} > 0) AS {named(TAKING_PART)},
   (SELECT count(*) FROM unit_ever u WHERE {of}) AS {named(NETWORK)}
@@ -104,6 +105,18 @@ FROM generate_series({DAY} - {days - 1}, {DAY}, interval '1 day') AS each
 LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date AND d.day BETWEEN {DAY} - {days - 1} AND {DAY}{where}
 LEFT JOIN unit_ever u ON u.code = d.unit AND {of}
 GROUP BY each ORDER BY 1"""
+
+
+def _share_by_day(glass: Glass, share: Share, days: int, where: str) -> str:
+    """A day is null where no unit of the other department has anything."""
+    within = f"day BETWEEN {DAY} - {days - 1} AND {DAY} AND unit IS NOT NULL{where}"
+    return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, round(100 * sum(coalesce(p.n, 0)) / sum(w.n), 1)::float8 AS {named(EVERY_DAY)}
+FROM generate_series({DAY} - {days - 1}, {DAY}, interval '1 day') AS each
+LEFT JOIN (SELECT day, unit, sum({share.whole}) AS n FROM {share.of}_1d WHERE {within} GROUP BY 1, 2 HAVING sum({share.whole}) > 0) AS w
+  ON w.day = each::date
+LEFT JOIN (SELECT day, unit, sum({share.part}) AS n FROM {glass.name}_1d WHERE {within} GROUP BY 1, 2) AS p
+  ON p.day = w.day AND p.unit = w.unit
+GROUP BY 1 ORDER BY 1"""
 
 
 def this_month(glass: Glass, figure: Figure) -> str:
@@ -198,6 +211,12 @@ def _stands(day: str) -> str:
     return f"u.valid_from <= {day} AND (u.valid_to IS NULL OR u.valid_to >= {day})"
 
 
+def _in_network(glass: Glass, day: str) -> str:
+    """Whether `u` of unit_ever is of the department's network on a day."""
+    levels = f" AND u.level IN ({', '.join(map(quoted, glass.network))})" if glass.network else ""
+    return f"u.kind = {quoted(glass.place_kind)}{levels} AND {_stands(day)}"
+
+
 def named_units(glass: Glass, alias: str = "u") -> str:
     """The units of a department as they are on the day the range ends in (of sellers: as they are now, for so are they registered): rows
     `alias(code, name, latitude, longitude)`."""
@@ -252,8 +271,9 @@ def online(glass: Glass) -> str:
     lately = f"minute > {at} - interval '{ONLINE_MINUTES} minutes' AND minute <= {at}"
     return f"""SELECT CASE WHEN EXISTS (SELECT FROM freshness WHERE department = {quoted(glass.name)} AND heard_at > {at} - interval '{ONLINE_MINUTES} minutes')
   THEN count(*) FILTER (WHERE s.n > 0) END AS {named(ONLINE)}, nullif(count(*), 0) AS {named(OF_ALL)}
-FROM {named_units(glass)}
-LEFT JOIN (SELECT unit, sum({glass.online}) AS n FROM {glass.name}_1m WHERE {lately} GROUP BY 1) AS s ON s.unit = u.code"""
+FROM unit_ever u
+LEFT JOIN (SELECT unit, sum({glass.online}) AS n FROM {glass.name}_1m WHERE {lately} GROUP BY 1) AS s ON s.unit = u.code
+WHERE {_in_network(glass, DAY)}"""
 
 
 def on_the_map(glass: Glass, figure: Figure) -> str:

@@ -91,6 +91,8 @@ def test_a_commune_with_sellers_placed_by_estimate_says_so_on_the_glass(browser:
         cells = tile(page, "theo xã").locator(".cell")
         expect(cells).to_have_count(166)
         expect(tile(page, "theo xã").locator(".cell[aria-label*='(ước tính): ']")).to_have_count(9)
+        expect(tile(page, "theo xã").locator(".cell.estimated")).to_have_count(9)
+        expect(tile(page, "theo xã").locator(".key .guess")).to_have_text("ước tính")
     with shown(browser, wall, "/d/ioc-commune") as page:
         expect(page.locator("select option", has_text="(ước tính)")).to_have_count(9)
 
