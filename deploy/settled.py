@@ -49,12 +49,13 @@ class Settled:
         return False
 
     def figures(self) -> Mapping[str, Mapping[str, list[dict[str, Any]]]]:
-        """department -> group -> rows, in total, by day, by unit, and by unit within each day."""
+        """department -> group -> rows, in total, by day, by unit, by pair, and by unit within each day."""
         found: dict[str, dict[str, list[dict[str, Any]]]] = {}
         with self._connect() as connection:
             for name in NAMES:
                 groups = {
-                    by: read.figures(connection, self._settings.space, name, by, None, None)["rows"] for by in ("total", "day", "unit")
+                    by: read.figures(connection, self._settings.space, name, by, None, None)["rows"]
+                    for by in ("total", "day", "unit", "pair")
                 }
                 groups["day,unit"] = []
                 for row in groups["day"]:

@@ -215,7 +215,7 @@ def pairs(glass: Glass, figure: Figure, most: int = 8) -> Panel:
         figure.label: {"displayName": figure.topic, "unit": unit(figure), "decimals": decimals(figure)},
         "unit": {"custom.hidden": True},
     }
-    made = listing(f"{figure.topic} theo cặp {glass.places}", sql.by_pair(glass, figure, most), styles)
+    made = listing(f"{figure.topic} theo cặp {glass.places}", sql.by_pair(glass, figure, most), styles, department=glass.name)
     return {**made, "description": f"{figure.definition} Bên trái là nơi hỏi, bên phải là nơi hỗ trợ."}
 
 

@@ -79,12 +79,13 @@ def _telehealth(chance: random.Random, number: int) -> Telehealth:
     started = T0 + chance.randrange(-5, 5) * 60 * SECOND_US
     kind = chance.choice(("VR", "VR", "AMB", "Appointment", "ServiceRequest"))
     asks = kind == "ServiceRequest"
+    planned = not asks and chance.random() < 0.06  # more would take the place of all
     return Telehealth(
         **_header(chance, number), kind=kind, unit=chance.choice(("38001", "38002", None)),
         session=hex32(f"{'request' if asks else 'session'}{chance.randrange(4)}"), status=chance.choice(STATUSES),
         updated_at_us=T0 + chance.randrange(5) * SECOND_US, revision=chance.randrange(4), started_at_us=chance.choice((None, started)),
         ended_at_us=started + 900 * SECOND_US, supporting=chance.choice(("01901", "01902", None)) if asks else None,
-        appointments=() if asks else (hex32(f"session{chance.randrange(9)}"),), requests=() if asks else (hex32(f"request{chance.randrange(9)}"),),
+        appointments=(hex32(f"session{chance.randrange(9)}"),) if planned else (), requests=() if asks else (hex32(f"request{chance.randrange(9)}"),),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from deploy.simulators.clock import DAY_US, MINUTE_US, SECOND_US, VIETNAM_US, da
 from deploy.simulators.faults import Faults, lag_us
 
 CLASSES = {"VR": "virtual", "AMB": "ambulatory", "IMP": "inpatient encounter", "EMER": "emergency", "HH": "home health"}
+CENTRAL = ("01901", "01902", "79001")
 CLASS_WEIGHTS = (68, 12, 7, 5, 8)
 LIVES: tuple[tuple[str, ...], ...] = (
     ("planned", "arrived", "in-progress", "finished"),
@@ -53,6 +54,7 @@ class _Case:
     patient: people.Person
     doctor: str
     reason: str
+    supporting: str | None
 
 
 class Encounters:
@@ -77,6 +79,7 @@ class Encounters:
             random.choice(self._patients),
             f"BS {random.choice(self._doctors).name}",
             random.choice(REASONS),
+            random.choice(CENTRAL) if random.random() < 0.7 else None,
         )
         life = random.choices(LIVES, LIFE_WEIGHTS)[0]
         if case.kind != "VR" and life[-1] == "entered-in-error":
@@ -111,6 +114,7 @@ class Encounters:
         told: dict[str, object] = {
             "system": "telehealth", "id": case.id, "versionId": str(number), "lastUpdated": updated, "status": status, "class": case.kind,
             "hospital": case.hospital, "start": start, "end": end,
+            "supporting": case.supporting if case.kind == "VR" else None,
         }  # fmt: skip
         named: dict[str, object] = {"system": "telehealth", "id": case.id, "versionId": str(number)}
         body = _body(case, number, updated, status, start, end)
@@ -164,11 +168,18 @@ def _body(case: _Case, number: int, updated: str, status: str, start: str, end: 
     """An Encounter of FHIR R4, with all that a platform lets through about a patient."""
     who = case.patient
     closed = f',"end":"{end}"' if end else ""
+    asked, based = "", ""
+    if case.kind == "VR" and case.supporting is not None:
+        based = ',"basedOn":[{"reference":"#yc"}]'
+        asked = (
+            ',{"resourceType":"ServiceRequest","id":"yc","status":"active","intent":"order","subject":{"reference":"#p1"},'
+            f'"requester":{{"reference":"Organization/{case.hospital}"}},"performer":[{{"reference":"Organization/{case.supporting}"}}]}}'
+        )
     return (
         f'{{"resourceType":"Encounter","id":"{case.id}","meta":{{"versionId":"{number}","lastUpdated":"{updated}"}},'
         f'"contained":[{{"resourceType":"Patient","id":"p1","identifier":[{{"system":"http://fhir.hl7.org.vn/core/sid/cccd","value":"{who.cccd}"}},'
         f'{{"system":"http://fhir.hl7.org.vn/core/sid/bhyt","value":"{who.card}"}}],"name":[{{"text":"{who.name}"}}],'
-        f'"telecom":[{{"system":"phone","value":"{who.phone}"}}],"birthDate":"{who.born}","address":[{{"text":"{who.address}"}}]}}],'
+        f'"telecom":[{{"system":"phone","value":"{who.phone}"}}],"birthDate":"{who.born}","address":[{{"text":"{who.address}"}}]}}{asked}]{based},'
         f'"status":"{status}","class":{{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"{case.kind}","display":"{CLASSES[case.kind]}"}},'
         f'"subject":{{"reference":"#p1","display":"{who.name}"}},"participant":[{{"individual":{{"display":"{case.doctor}"}}}}],'
         f'"period":{{"start":"{start}"{closed}}},"reasonCode":[{{"text":"{case.reason}"}}],'

@@ -160,7 +160,7 @@ def pseudonym(domain: Sequence[Mapping[str, str]], what: str, value: str) -> str
 def _tally(department: str, known: Truth, held: Iterable[str], keys: Mapping[str, Any]) -> Tally:
     domain, what = HASHED[department]
     counted = Counter(held)
-    names = {pseudonym(keys[domain], what, name): name for name in known.possible[department]}
+    names = {pseudonym(keys[domain], "servicerequest" if "#yc|" in name else what, name): name for name in known.possible[department]}
     required = {hashed for hashed, name in names.items() if name in known.required[department]}
     lost = required - counted.keys()
     return Tally(

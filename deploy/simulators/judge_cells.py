@@ -6,23 +6,26 @@ from dataclasses import dataclass, field
 from math import ceil
 
 Value = int | None
-GROUPS = ("total", "day", "unit", "day,unit")
+GROUPS = ("total", "day", "unit", "day,unit", "pair")
 Place = tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
 class Fact:
-    """What one fact adds to the cells it lies in. distinct: (figure, what is counted once). seconds: a sample for percentiles."""
+    """What one fact adds to the cells it lies in. distinct: (figure, what is counted once). seconds: a sample for percentiles.
+    supporting: the other unit of a pair."""
 
     day: str
     unit: str | None
     adds: Mapping[str, int] = field(default_factory=dict)
     distinct: tuple[tuple[str, str], ...] = ()
     seconds: int | None = None
+    supporting: str | None = None
 
     def place(self, group: str) -> Place:
         """Its cell in that group."""
-        return {"total": (), "day": (self.day,), "unit": (self.unit,), "day,unit": (self.day, self.unit)}[group]
+        pair = f"{self.unit or ''}>{self.supporting}" if self.supporting else None
+        return {"total": (), "day": (self.day,), "unit": (self.unit,), "day,unit": (self.day, self.unit), "pair": (pair,)}[group]
 
 
 @dataclass

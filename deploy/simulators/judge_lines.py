@@ -55,7 +55,7 @@ class TaxLine(msgspec.Struct, frozen=True, tag_field="system", tag="tax"):
 
 
 class TelehealthLine(msgspec.Struct, frozen=True, tag_field="system", tag="telehealth"):
-    """One version of an Encounter. start, end: period, ISO 8601 with offset. hospital: serviceProvider."""
+    """One version of an Encounter. start, end: period, ISO 8601 with offset. hospital: serviceProvider; supporting: whom its request asks."""
 
     what: str
     id: str = ""
@@ -66,6 +66,7 @@ class TelehealthLine(msgspec.Struct, frozen=True, tag_field="system", tag="teleh
     hospital: str = ""
     start: str | None = None
     end: str | None = None
+    supporting: str | None = None
 
 
 class BankLine(msgspec.Struct, frozen=True, tag_field="system", tag="banks"):

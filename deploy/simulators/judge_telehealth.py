@@ -20,20 +20,22 @@ def facts(lines: Iterable[TelehealthLine]) -> Iterator[Fact]:
         if line.class_ != "VR":
             yield Fact(day, line.hospital, {"not_telehealth": 1})
         elif line.status == "cancelled":
-            yield Fact(day, line.hospital, {"cancelled": 1})
+            yield Fact(day, line.hospital, {"cancelled": 1}, supporting=line.supporting)
         elif line.status == "planned":
-            yield Fact(day, line.hospital, {"planned": 1})
+            yield Fact(day, line.hospital, {"planned": 1}, supporting=line.supporting)
         elif line.status in TOOK_PLACE:
             adds = {"sessions": 1}
             if line.status == "finished":
                 adds |= {"finished": 1, "seconds": _seconds(line)}
-            yield Fact(day, line.hospital, adds, (("sites", line.hospital),))
+            yield Fact(day, line.hospital, adds, (("sites", line.hospital),), supporting=line.supporting)
 
 
 def ids(lines: Iterable[TelehealthLine]) -> tuple[set[str], set[str]]:
-    """Newest versions must have arrived; a version that another one followed may have been gone before anyone asked."""
+    """Newest versions must have arrived; a version that another one followed may have been gone before anyone asked. With each comes the request
+    that it contains."""
     held = [line for line in lines if line.what == "fact"]
-    return {_id(line) for line in _newest(held).values()}, {_id(line) for line in held}
+    requests = {f"{line.id}#yc|{line.versionId}" for line in held if line.supporting}
+    return {_id(line) for line in _newest(held).values()}, {_id(line) for line in held} | requests
 
 
 def _newest(lines: Iterable[TelehealthLine]) -> dict[str, TelehealthLine]:

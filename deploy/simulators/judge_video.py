@@ -24,8 +24,11 @@ class _Minute:
 def facts(lines: Iterable[VideoLine]) -> Iterator[Fact]:
     """One for each minute of each endpoint of each session."""
     minutes: dict[tuple[str, str, str | None, datetime], _Minute] = defaultdict(_Minute)
+    peers: dict[tuple[str, str], str] = {}
     for line in lines:
         if line.what == "fact":
+            if line.peer is not None:
+                peers[line.session, line.site] = line.peer
             at = datetime.fromisoformat(line.measured_at).astimezone(VIETNAM)
             minute, part = minutes[line.session, line.site, line.endpoint, at.replace(second=0)], at.second // 10
             minute.measured.add(part)
@@ -33,7 +36,7 @@ def facts(lines: Iterable[VideoLine]) -> Iterator[Fact]:
                 minute.slow.add(part)
             if max(line.in_loss_percent, line.out_loss_percent or 0) > 2:
                 minute.lossy.add(part)
-    for (_, site, _, at), minute in minutes.items():
+    for (session, site, _, at), minute in minutes.items():
         half = len(minute.measured) / 2
         adds = {
             "measured_minutes": 1,
@@ -42,7 +45,7 @@ def facts(lines: Iterable[VideoLine]) -> Iterator[Fact]:
             "lossy_minutes": int(len(minute.lossy) >= half),
         }
         unit = site if site.isdigit() else None
-        yield Fact(at.date().isoformat(), unit, adds, (("sites", unit),) if unit else ())
+        yield Fact(at.date().isoformat(), unit, adds, (("sites", unit),) if unit else (), supporting=peers.get((session, site)))
 
 
 def ids(lines: Iterable[VideoLine]) -> tuple[set[str], set[str]]:
