@@ -16,6 +16,7 @@ help:
 	  'make bench   the measured table, into bench.json' \
 	  'make chaos   faults on a running system (FAULTS=20 SEED=1)' \
 	  'make fuzz    wire formats against inputs nobody thought of (SECONDS=600 FORMAT=tvan)' \
+  'make prove   live == replay, tried on hundreds of random histories (takes long)' \
   'make pictures  every board, dark and light, into pictures/' \
 	  'make setup   only the environment' \
 	  'make lock    pin requirements.lock anew'
@@ -52,6 +53,10 @@ fuzz: setup
 	.venv/bin/uv pip install --python .venv/bin/python --quiet 'atheris==3.0.0'
 	echo 'fuzz: $(or $(FORMAT),every format), $(SECONDS) s each; what breaks one is kept in tests/fuzz/corpus' >&2
 	.venv/bin/python -m tests.fuzz $(FORMAT) --seconds $(SECONDS)
+
+prove: setup
+	echo 'prove: random arrivals, cuts and deaths; a replay must make what live made' >&2
+	.venv/bin/python -m pytest tests/services/test_prove.py --hypothesis-profile prove $(ARGS)
 
 pictures:
 	$(PYTHON) deploy/bootstrap.py --browser

@@ -18,14 +18,14 @@ RATIO_LIMIT = 200  # XML packs 10 to 30 times; bombs start near 1000
 RATIO_FROM_BYTES = 4 << 20  # a ratio says nothing of what is small anyway
 KEPT_BYTES = 256 << 10  # of a document that is refused
 
-DOCUMENTS = (".xml", ".json")
+DOCUMENTS = (".xml", ".json", ".b64")
 LINES = (".ndjson", ".jsonl")
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
 
 
 def is_document(name: str) -> bool:
-    """Whether a file of that name is read when its folder is: .xml, .json, .ndjson, .jsonl, each also .gz, and .zip."""
+    """Whether a file of that name is read when its folder is: .xml, .json, .b64 (base64), .ndjson, .jsonl, each also .gz, and .zip."""
     lower = name.lower()
     return not name.startswith(".") and (lower.endswith(".zip") or lower.removesuffix(".gz").endswith(DOCUMENTS + LINES))
 
@@ -118,7 +118,5 @@ def _entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes |
         return
     with archive.open(entry) as inner:
         opened = io.BufferedReader(_Bounded(inner, entry.file_size))
-        if opened.peek(2)[:2] in (b"PK", b"\x1f\x8b"):
-            yield Refused(opened.read(KEPT_BYTES), "archive_nested", "an archive within an archive is not opened")
-        else:
-            yield from _documents(opened, entry.filename.lower())
+        packed = opened.peek(2)[:2] in (b"PK", b"\x1f\x8b")  # one record, unwrapped at the door (formats.layers)
+        yield from _documents(opened, "" if packed else entry.filename.lower())

@@ -2,16 +2,20 @@
 
 import secrets
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from pathlib import Path
 from typing import NamedTuple
 
 import structlog
+from msgspec import structs
 
 from connectors import formats
 from connectors.connector import Refused
+from connectors.formats import layers, signatures
 from streams.department import Department, department
-from streams.errors import Reject
+from streams.errors import Misconfigured, Reject
 from streams.event import Event, Rejected, encode
-from streams.pseudonym import Keys, Pseudonyms
+from streams.pseudonym import Keys, Pseudonyms, also_known_as
 from streams.settings import Source
 from streams.topics import LIVE, topic
 
@@ -33,7 +37,8 @@ class Message(NamedTuple):
 @dataclass(frozen=True)
 class Intake:
     """The door of one source. trusted: its records need no signature of their own, because the list they stand in has one or an
-    operator handed them over."""
+    operator handed them over. authorities: as in `formats.Arrival`. newer: makes the names that are to follow, while one key takes over from another:
+    records tell both."""
 
     source: Source
     department: Department
@@ -43,12 +48,16 @@ class Intake:
     space: str = LIVE
     secret: bytes | None = field(default=None, repr=False)
     trusted: bool = False
+    authorities: bytes | None = field(default=None, repr=False)
+    newer: Pseudonyms | None = field(default=None, repr=False)
     _failures: set[str] = field(default_factory=set, repr=False)
 
     def split(self, raw: bytes) -> list[bytes]:
         """The records in what a connector got in one piece."""
         try:
-            return self.format.split(raw)
+            return [record for document in layers.documents(raw) for record in self.format.split(document)]
+        except Reject:
+            return [raw]  # `take` says why
         except Exception as error:
             self._failed(error)
             return [raw]
@@ -64,18 +73,24 @@ class Intake:
             secret=self.secret,
             bank=None if bank is None else str(bank),
             trusted=self.trusted,
+            authorities=self.authorities,
         )
 
     def take(self, record: bytes, arrival: formats.Arrival) -> list[Message]:
         """The messages of one record: its events, or one reject. Never raises, whatever the bytes."""
         try:
-            return [self._event(event) for event in self.format.parse(record, arrival)]
+            events = self._read(record, arrival)
+            newer = self._read(record, replace(arrival, pseudonyms=self.newer)) if self.newer else ()
+            return [self._event(event, other) for event, other in zip_longest(events, newer)]
         except Reject as reject:
             return [self.refuse(Refused(record, reject.cause, reject.wrong), arrival.known_at_us)]
         except Exception as error:
             self._failed(error)
             wrong = f"our parser failed with {type(error).__name__}: a defect to be reported; retry the record once it is mended"
             return [self.refuse(Refused(record, "parser_error", wrong), arrival.known_at_us)]
+
+    def _read(self, record: bytes, arrival: formats.Arrival) -> list[Event]:
+        return [event for document in layers.documents(record) for event in self.format.parse(document, arrival)]
 
     def is_signed(self, record: bytes, message: Message, arrival: formats.Arrival) -> bool:
         """Whether a record that became the reject `message` had passed the check of its signature: it had if it fails that check under
@@ -102,10 +117,11 @@ class Intake:
             sealed=self.keys.seal(refused.raw[:SEALED_LIMIT_BYTES]),
             size_bytes=len(refused.raw),
         )
-        return Message(topic("rejects", self.space), self.source.name.encode(), encode(rejected), refused.cause)
+        other = structs.replace(rejected, id=self.newer.raw(self.source.name, refused.raw)) if self.newer else None
+        return Message(topic("rejects", self.space), self.source.name.encode(), _told(rejected, other), refused.cause)
 
-    def _event(self, event: Event) -> Message:
-        value = encode(event)
+    def _event(self, event: Event, newer: Event | None) -> Message:
+        value = _told(event, newer)
         if len(value) > MESSAGE_LIMIT_BYTES:
             raise Reject("too_large", f"the event is {len(value)} bytes, more than the {MESSAGE_LIMIT_BYTES} a message may have")
         return Message(topic(self.department.name, self.space), self.department.subject(event).encode(), value)
@@ -121,10 +137,31 @@ class Intake:
             log.error("a parser failed: the record goes to quarantine", source=self.source.name, where=where)
 
 
+def _told(record: Event | Rejected, newer: Event | Rejected | None) -> bytes:
+    return encode(record) if newer is None else also_known_as(record, newer)
+
+
 def intake(source: Source, keys: Keys, space: str = LIVE) -> Intake:
-    """The door of a source. Raises Misconfigured when its department or format does not exist."""
+    """The door of a source. Raises Misconfigured when its department or format does not exist, or its bundle of authorities cannot be read."""
     owner = department(source.department)
     name = source.format or formats.DEPARTMENT_FORMATS[owner.name]
     reads_trusted = source.connector in ("files", "query")
     secret = source.secret() if source.connector == "webhook" else None
-    return Intake(source, owner, formats.load(name), keys, keys.domain(owner.domain), space, secret, reads_trusted)
+    pseudonyms, format = keys.domain(owner.domain), formats.load(name)
+    return Intake(source, owner, format, keys, pseudonyms, space, secret, reads_trusted, _authorities(source), keys.newer(owner.domain))
+
+
+def _authorities(source: Source) -> bytes | None:
+    """The bundle that `options.authorities` names (a PEM file); None where signatures in documents are not looked at."""
+    named = source.options.get("authorities")
+    if named is None:
+        return None
+    try:
+        bundle = Path(str(named)).read_bytes()
+    except OSError as error:
+        raise Misconfigured(
+            f"source {source.name}: the bundle of authorities {named} cannot be read ({type(error).__name__})",
+            "give a file of certificates in PEM",
+        ) from error
+    signatures.trusted(bundle)
+    return bundle

@@ -24,7 +24,7 @@ from connectors.producing import producer
 from connectors.spool import Spool
 from streams import metrics
 from streams.errors import Misconfigured, Retry
-from streams.event import Asked, encode
+from streams.event import Asked, Fused, encode
 from streams.topics import topic
 
 PAGES_IN_FLIGHT = 4
@@ -64,11 +64,19 @@ def reset_fuse(kafka: Mapping[str, Any], name: str, source: str) -> None:
     _change(kafka, name, source, blown_at_us=None)
 
 
+def say_reset(kafka: Mapping[str, Any], name: str, source: str, department: str) -> None:
+    """Tell the boards that the fuse of a source was reset. `name`: the topic of signs of life. Raises Retry."""
+    _send(kafka, name, source, encode(Fused(source=source, department=department, at_us=time.time_ns() // 1000, blown=False)))
+
+
 def _change(kafka: Mapping[str, Any], name: str, source: str, **changes: None) -> None:
-    place = replace(cursors.load(kafka, name, source), **changes)
+    _send(kafka, name, source, encode(replace(cursors.load(kafka, name, source), **changes)))
+
+
+def _send(kafka: Mapping[str, Any], name: str, source: str, value: bytes) -> None:
     try:
         with closing(producer(kafka)) as sender:
-            sender.send(name, encode(place), source.encode()).get(timeout=30)
+            sender.send(name, value, source.encode()).get(timeout=30)
     except KafkaError as error:
         raise Retry(f"Kafka did not acknowledge ({type(error).__name__})", "is the broker running? `ioc up` starts one") from error
 
@@ -297,6 +305,9 @@ class Pump:
         self._place = place
         self.tally.blown = True
         metrics.FUSE_BLOWN.labels(self.tally.source).set(1)
+        told = Fused(source=self.tally.source, department=self._intake.department.name, at_us=place.blown_at_us or 0, blown=True)
+        with suppress(KafkaError):  # the place itself is kept by the cursors
+            self._sender().send(topic("asked", self._intake.space), encode(told), self.tally.source.encode())
         log.error(
             f"source {self.tally.source} is stopped: more than 20 % of its last 500 records were rejected",
             mend="see `ioc quarantine list`, then --reset-fuse",

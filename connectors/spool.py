@@ -15,6 +15,7 @@ import zstandard
 
 from streams.errors import Retry
 from streams.pseudonym import Keys
+from streams.sealing import PrivateKeys
 from streams.topics import LIVE
 
 FLUSH_BYTES = 4 << 20
@@ -39,9 +40,9 @@ def folder(state_dir: Path, space: str, source: str) -> Path:
     return (state_dir if space == LIVE else state_dir / "spaces" / space) / "raw" / source
 
 
-def unsealed(chunk: Sealed, keys: Keys) -> list[Raw]:
-    """The records of a chunk. Raises `cryptography.fernet.InvalidToken` when it was changed or the key differs."""
-    packed = zstandard.ZstdDecompressor().decompress(keys.unseal(chunk.sealed))
+def unsealed(chunk: Sealed, keys: PrivateKeys) -> list[Raw]:
+    """The records of a chunk. Raises `streams.sealing.NotOpened` when it was changed or the key is not held here."""
+    packed = zstandard.ZstdDecompressor().decompress(keys.open(chunk.sealed))
     return msgspec.msgpack.decode(packed, type=list[Raw])
 
 

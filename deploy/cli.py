@@ -43,7 +43,8 @@ def _common(
 
 COMMANDS = {
     "parts": ("up", "down", "doctor"), "demo": ("demo",), "pull": ("pull",), "work": ("work",), "serve": ("serve",), "wall": ("wall",), "figures": ("figures", "ledger"),
-    "quarantine": ("quarantine",), "units": ("units",), "plans": ("plans",), "boards": ("boards",), "explain": ("explain",), "rules": ("rules",),
+    "quarantine": ("quarantine",), "keys": ("keys",), "sources": ("sources",),
+    "units": ("units",), "plans": ("plans",), "boards": ("boards",), "explain": ("explain",), "rules": ("rules",),
     "incidents": ("incidents",), "alerts": ("alerts",), "replay": ("replay", "diff"), "spaces": ("spaces",), "archive": ("archive",), "scenarios": ("scenarios",),
 }  # fmt: skip
 

@@ -23,7 +23,7 @@ SHARE = {
     "banks": 0.13,
     "video": 0.33,
     "hospitals": 0.03,
-}  # half of the load of the real ones is heartbeats
+}  # a third of the load of the real ones is heartbeats
 
 
 class Fleet:

@@ -18,7 +18,7 @@ from grafana.sdk import (
     text_model,
     timeseries,
 )
-from streams.figures import Figure, Glass, Percentile, Share, Sum
+from streams.figures import Figure, Glass, Percentile, Share, Sum, Units
 
 ACCENT, QUIET, WATCH, ALARM, GOOD = "#3dbcc8", "#7f93a3", "#f2a93b", "#f0725c", "#6fc38a"
 UNKNOWN = "—"
@@ -106,6 +106,9 @@ def tile(glass: Glass, figure: Figure, title: str | None = None, where: str = ""
         whole = Query(sql.percentile_of_day(figure), "table")
         hours = Query(sql.percentile_by_hour(figure), ref="B")
         return finish(_tile(glass, figure, said, "lastNotNull", figure.label, whole, hours), **told, form="hours")
+    if isinstance(figure.measured, Units):
+        query = Query(sql.sites_by_day(glass, figure, 14, where))
+        return finish(_tile(glass, figure, said, "last", sql.EVERY_DAY, query), **told, form="days", of=[sql.TAKING_PART, sql.NETWORK])
     if isinstance(figure.measured, Share):  # no events of one department explain it
         del told["figure"]
     query = Query(sql.day_by_day(glass, figure, 14, where))

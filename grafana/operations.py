@@ -6,6 +6,7 @@ from grafana.board import ACCENT, UNKNOWN, WATCH, alarms, color, finish, listing
 from grafana.layout import Board, Panel, Query
 from grafana.sdk import bargauge, common, common_model, dashboard, model, stat
 from grafana.sql import FROM, TO, named, quoted
+from streams.causes import CAUSES
 from streams.figures import Glass
 
 SLOW_SECONDS = 60
@@ -61,8 +62,10 @@ def owed(glasses: tuple[Glass, ...]) -> str:
 def causes(glasses: tuple[Glass, ...]) -> str:
     """Columns nguyên nhân, bản ghi: what was held in the range, by department and cause, most first."""
     names = ", ".join(f"({quoted(d.name)}, {quoted(d.short)})" for d in glasses)
-    return f"""SELECT label || ': ' || cause AS "nguyên nhân", sum(n) AS "bản ghi"
+    words = ", ".join(f"({quoted(code)}, {quoted(sentence.removesuffix('.'))})" for code, sentence in CAUSES.items())
+    return f"""SELECT label || ': ' || coalesce(said, cause) AS "nguyên nhân", sum(n) AS "bản ghi"
 FROM quarantine JOIN (VALUES {names}) AS named(department, label) USING (department)
+LEFT JOIN (VALUES {words}) AS words(cause, said) USING (cause)
 WHERE $__timeFilter(hour) GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10"""
 
 
@@ -70,8 +73,9 @@ def sources(glasses: tuple[Glass, ...]) -> str:
     """A row per source: nguồn, ngành, tin mới nhất, trễ theo giờ sự kiện (seconds), tình trạng; silent ones first."""
     return f"""WITH {quality.limits(glasses)}
 SELECT source AS "nguồn", label AS "ngành", known_at AS "tin mới nhất", watermark AS "giờ sự kiện",
-  extract(epoch FROM now() - watermark) AS "trễ", CASE WHEN answers AND heard_at > now() - coalesce(speaks_within, silent_after) THEN 1 ELSE 0 END AS "tình trạng"
-FROM freshness JOIN limits USING (department) ORDER BY 6, 2, 1 LIMIT 40"""
+  extract(epoch FROM now() - watermark) AS "trễ", CASE WHEN fuse.blown_at IS NOT NULL THEN -1
+    WHEN answers AND heard_at > now() - coalesce(speaks_within, silent_after) THEN 1 ELSE 0 END AS "tình trạng"
+FROM freshness JOIN limits USING (department) LEFT JOIN fuse USING (department, source) ORDER BY 6, 2, 1 LIMIT 40"""
 
 
 def _several(title: str, said: str, raw: str, watch_above: float, unit: str, decimals: int) -> Panel:

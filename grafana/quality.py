@@ -16,8 +16,18 @@ _STATES = [
         "options": {"0": {"text": "mất tín hiệu", "color": WATCH, "index": 1}, "1": {"text": "có tín hiệu", "color": ACCENT, "index": 0}},
     }
 ]
-HEARD: dict[str, object] = {"mappings": _STATES, "custom.cellOptions": {"type": "color-text"}}
-"""The look of a column that is 1 where a source is heard and 0 where it is silent."""
+_STATES_OF_SOURCES = [
+    {
+        "type": "value",
+        "options": {
+            "-1": {"text": "đã ngắt: quá nhiều bản ghi hỏng", "color": WATCH, "index": 2},
+            "0": {"text": "mất tín hiệu", "color": WATCH, "index": 1},
+            "1": {"text": "có tín hiệu", "color": ACCENT, "index": 0},
+        },
+    }
+]
+HEARD: dict[str, object] = {"mappings": _STATES_OF_SOURCES, "custom.cellOptions": {"type": "color-text"}}
+"""The look of a column that is 1 where a source is heard, 0 where it is silent and -1 where its fuse has blown."""
 
 
 def limits(glasses: tuple[Glass, ...]) -> str:
@@ -56,16 +66,18 @@ def balance(glasses: tuple[Glass, ...]) -> str:
 
 
 def sources(glasses: tuple[Glass, ...], most: int = 12) -> str:
-    """A row per source: nguồn, ngành, tin mới nhất, nhận, muộn, trùng, giữ lại, tình trạng (1 heard, 0 silent); silent ones first."""
+    """A row per source: nguồn, ngành, tin mới nhất, nhận, muộn, trùng, giữ lại, tình trạng (1 heard, 0 silent, -1 stopped by its fuse); those first."""
     return f"""WITH {limits(glasses)}
 SELECT coalesce(f.source, l.source) AS "nguồn", limits.label AS "ngành", f.known_at AS "tin mới nhất",
   l.received AS "nhận", l.late AS "muộn", l.duplicate AS "trùng", l.quarantined AS "giữ lại",
-  CASE WHEN f.answers AND f.heard_at > now() - coalesce(f.speaks_within, limits.silent_after) THEN 1 ELSE 0 END AS "tình trạng"
+  CASE WHEN fuse.blown_at IS NOT NULL THEN -1
+    WHEN f.answers AND f.heard_at > now() - coalesce(f.speaks_within, limits.silent_after) THEN 1 ELSE 0 END AS "tình trạng"
 FROM freshness AS f
 FULL JOIN (
   SELECT department, source, sum(received) AS received, sum(late) AS late, sum(duplicate) AS duplicate, sum(quarantined) AS quarantined
   FROM ledger WHERE $__timeFilter(hour) GROUP BY 1, 2
 ) AS l USING (department, source)
+LEFT JOIN fuse USING (department, source)
 JOIN limits USING (department)
 ORDER BY "tình trạng", 2, 1 LIMIT {most}"""
 

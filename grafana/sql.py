@@ -89,6 +89,24 @@ LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date AND d.day BETWEEN {
 GROUP BY 1 ORDER BY 1"""
 
 
+TAKING_PART, NETWORK = "tham gia", "mạng lưới"
+
+
+def sites_by_day(glass: Glass, figure: Figure, days: int, where: str = "") -> str:
+    """As `day_by_day`, of a figure that counts units; tham gia: those of them that are of the department's network on that day; mạng lưới: how many
+    units that has."""
+    if not isinstance(figure.measured, Units):
+        raise TypeError(f"{figure.name} does not count units")
+    of = _in_network(glass, "each::date")
+    return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)},
+  count(DISTINCT u.code) FILTER (WHERE d.{figure.measured.measure} > 0) AS {named(TAKING_PART)},
+  (SELECT count(*) FROM unit_ever u WHERE {of}) AS {named(NETWORK)}
+FROM generate_series({DAY} - {days - 1}, {DAY}, interval '1 day') AS each
+LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date AND d.day BETWEEN {DAY} - {days - 1} AND {DAY}{where}
+LEFT JOIN unit_ever u ON u.code = d.unit AND {of}
+GROUP BY each ORDER BY 1"""
+
+
 def _share_by_day(glass: Glass, share: Share, days: int, where: str) -> str:
     """A day is null where no unit of the other department has anything."""
     within = f"day BETWEEN {DAY} - {days - 1} AND {DAY} AND unit IS NOT NULL{where}"
@@ -183,19 +201,38 @@ def _scalar(glass: Glass, figure: Figure) -> str:
     return f"(SELECT {_of_days(glass, figure)} FROM {_day_view(glass, figure)} d WHERE d.day = {DAY})"
 
 
-def named_units(kind: str, alias: str = "u") -> str:
-    """The units of a kind as they are on the day the range ends in: rows `u(code, name, latitude, longitude)`."""
+_THIS_DAY = f"(now() AT TIME ZONE '{ZONE}')::date"
+ESTIMATED = "ước tính"
+_MARKED = f"name || CASE WHEN e.code IS NULL THEN '' ELSE ' ({ESTIMATED})' END AS name"
+"""The name of a unit, marked where its figures rest in part on sellers placed by estimate."""
+
+
+def _stands(day: str) -> str:
+    return f"u.valid_from <= {day} AND (u.valid_to IS NULL OR u.valid_to >= {day})"
+
+
+def _in_network(glass: Glass, day: str) -> str:
+    """Whether `u` of unit_ever is of the department's network on a day."""
+    levels = f" AND u.level IN ({', '.join(map(quoted, glass.network))})" if glass.network else ""
+    return f"u.kind = {quoted(glass.place_kind)}{levels} AND {_stands(day)}"
+
+
+def named_units(glass: Glass, alias: str = "u") -> str:
+    """The units of a department as they are on the day the range ends in (of sellers: as they are now, for so are they registered): rows
+    `alias(code, name, latitude, longitude)`."""
+    registered = any(isinstance(figure.measured, Daily) for figure in glass.figures)
+    day = _THIS_DAY if registered else DAY
     return (
-        f"(SELECT DISTINCT ON (code) code, name, latitude, longitude FROM unit WHERE kind = {quoted(kind)}\n"
-        f"  AND valid_from <= {DAY} AND (valid_to IS NULL OR valid_to >= {DAY}) ORDER BY code, valid_from DESC) AS {alias}"
+        f"(SELECT code, {_MARKED}, latitude, longitude FROM unit_ever u LEFT JOIN estimated e USING (code)\n"
+        f"  WHERE kind = {quoted(glass.place_kind)} AND {_stands(day)}) AS {alias}"
     )
 
 
 def units(kind: str) -> str:
     """The choices of a drill-down board: every unit of a kind, by name."""
     return (
-        f"SELECT code AS __value, name AS __text FROM (SELECT DISTINCT ON (code) code, name FROM unit WHERE kind = {quoted(kind)}\n"
-        "  AND valid_from <= now() AND (valid_to IS NULL OR valid_to >= now()::date) ORDER BY code, valid_from DESC) AS u ORDER BY name, code"
+        f"SELECT code AS __value, {_MARKED.removesuffix(' AS name')} AS __text FROM unit LEFT JOIN estimated e USING (code)\n"
+        f"WHERE kind = {quoted(kind)} ORDER BY name, code"
     )
 
 
@@ -206,7 +243,7 @@ def by_unit(glass: Glass, figure: Figure, most: int) -> str:
     return f"""SELECT coalesce(u.name, t.unit) AS "đơn vị", t.n AS {named(figure.label)}, t.unit AS unit FROM (
   SELECT unit, {_sum(figure.measured)} AS n FROM {glass.name}_1d WHERE day = {DAY} AND unit IS NOT NULL GROUP BY 1
 ) AS t
-LEFT JOIN {named_units(glass.place_kind)} ON u.code = t.unit
+LEFT JOIN {named_units(glass)} ON u.code = t.unit
 WHERE t.n > 0 ORDER BY t.n DESC, 1 LIMIT {most}"""
 
 
@@ -218,8 +255,8 @@ def by_pair(glass: Glass, figure: Figure, most: int) -> str:
   SELECT unit, split_part(kind, '>', 2) AS other, {_sum(figure.measured)} AS n FROM {glass.name}_1d
   WHERE day = {DAY} AND position('>' IN kind) > 0 GROUP BY 1, 2
 ) AS t
-LEFT JOIN {named_units(glass.place_kind, "a")} ON a.code = t.unit
-LEFT JOIN {named_units(glass.place_kind, "b")} ON b.code = t.other
+LEFT JOIN {named_units(glass, "a")} ON a.code = t.unit
+LEFT JOIN {named_units(glass, "b")} ON b.code = t.other
 WHERE t.n > 0 ORDER BY t.n DESC, 1 LIMIT {most}"""
 
 
@@ -234,8 +271,9 @@ def online(glass: Glass) -> str:
     lately = f"minute > {at} - interval '{ONLINE_MINUTES} minutes' AND minute <= {at}"
     return f"""SELECT CASE WHEN EXISTS (SELECT FROM freshness WHERE department = {quoted(glass.name)} AND heard_at > {at} - interval '{ONLINE_MINUTES} minutes')
   THEN count(*) FILTER (WHERE s.n > 0) END AS {named(ONLINE)}, nullif(count(*), 0) AS {named(OF_ALL)}
-FROM {named_units(glass.place_kind)}
-LEFT JOIN (SELECT unit, sum({glass.online}) AS n FROM {glass.name}_1m WHERE {lately} GROUP BY 1) AS s ON s.unit = u.code"""
+FROM unit_ever u
+LEFT JOIN (SELECT unit, sum({glass.online}) AS n FROM {glass.name}_1m WHERE {lately} GROUP BY 1) AS s ON s.unit = u.code
+WHERE {_in_network(glass, DAY)}"""
 
 
 def on_the_map(glass: Glass, figure: Figure) -> str:
@@ -243,7 +281,7 @@ def on_the_map(glass: Glass, figure: Figure) -> str:
     if not isinstance(figure.measured, Sum):
         raise TypeError(f"{figure.name} does not add up by unit")
     return f"""SELECT u.code AS unit, u.name AS "đơn vị", u.latitude, u.longitude, t.n AS {named(figure.label)}
-FROM {named_units(glass.place_kind)}
+FROM {named_units(glass)}
 LEFT JOIN (SELECT unit, {_sum(figure.measured)} AS n FROM {glass.name}_1d WHERE day = {DAY} GROUP BY 1) AS t ON t.unit = u.code
 WHERE u.latitude IS NOT NULL ORDER BY u.code"""
 

@@ -12,8 +12,8 @@ import msgspec
 from sinks import copy
 from sinks.derive import columns, row_type
 from streams.department import Department, departments
-from streams.event import Asked, Rejected
-from streams.pseudonym import Keys
+from streams.event import Asked, Fused, Rejected
+from streams.pseudonym import AKA, Keys, Named
 from streams.store import Records
 
 HOUR_US = 3_600_000_000
@@ -108,18 +108,37 @@ class Part:
             if own == body:
                 self.repeats.append(Repeat(chosen.name, event.id, False, event.source, event.known_at_us))
             else:
+                self._swap(event.id.lower(), _whole(body), value, counts)
                 self.conflicts.append(_conflict(event, own, value))
+
+    def _swap(self, id: str, body: int, value: bytes, counts: Counts) -> None:
+        """What was set against the batch's own first of that id, which is not the first of all: that one had another body."""
+        first, name = _whole(self.seen[copy.uuid(id)][1]), self.department.name
+        repeats = [each for each in self.repeats if each.id.lower() == id]
+        conflicts = [each for each in self.conflicts if each.id.lower() == id and each.body == body]
+        self.repeats = [each for each in self.repeats if each not in repeats]
+        self.conflicts = [each for each in self.conflicts if each not in conflicts]
+        self.repeats += [Repeat(name, each.id, False, each.source, each.known_at_us) for each in conflicts]
+        self.conflicts += [Conflict(each.id, first, each.source, each.known_at_us, value) for each in repeats]
+        for found, by in ((repeats, 1), (conflicts, -1)):
+            for each in found:
+                minute = each.known_at_us // MINUTE_US
+                counts.change(name, each.source, minute, "conflict", by)
+                counts.change(name, each.source, minute, "duplicate", -by)
 
 
 @dataclass
 class Batch:
-    """Everything one transaction writes. heard: (department, source, minute of arrival) -> newest arrival and event time."""
+    """Everything one transaction writes. heard: (department, source, minute of arrival) -> newest arrival and event time. aka: names under a newer
+    key -> names here."""
 
     offsets: list[Records] = field(default_factory=list)
     parts: dict[str, Part] = field(default_factory=dict)
     rejects: list[Rejected] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
+    fuses: list[Fused] = field(default_factory=list)
     heard: dict[tuple[str, str, int], tuple[int, int]] = field(default_factory=dict)
+    aka: dict[str, str] = field(default_factory=dict)
 
     def counts(self) -> Counts:
         """The ledger as if every id were new; `Part.strike` corrects it."""
@@ -138,17 +157,23 @@ class Preparer:
         self._departments = {d.name: (d, _encode_of(d), msgspec.json.Decoder(row_type(d.event))) for d in departments()}
         self._rejected = msgspec.json.Decoder(Rejected)
         self._asked_by = msgspec.json.Decoder(Asked)
+        self._fused = msgspec.json.Decoder(Fused)
+        self._named = msgspec.json.Decoder(Named).decode
 
     def prepare(self, records: Sequence[Records]) -> Batch:
         """One batch of records of any partitions."""
         batch = Batch()
         for group in records:
             batch.offsets.append(group)
+            for value in group.values:
+                if value.endswith(b'"}}') and AKA in value:
+                    with contextlib.suppress(msgspec.DecodeError):
+                        batch.aka |= self._named(value).aka
             name = group.partition.name
             if name == "rejects":
                 batch.rejects.extend(self._rejects(group))
             elif name == "asked":
-                batch.asked.extend(self._asked(group))
+                self._told(group, batch)
             else:
                 self._events(name, group, batch)
         return batch
@@ -162,10 +187,13 @@ class Preparer:
             except (msgspec.DecodeError, ValueError):
                 yield self._reject("unknown", value, time_ms, "the reject record itself cannot be read")
 
-    def _asked(self, group: Records) -> Iterator[Asked]:
+    def _told(self, group: Records, batch: Batch) -> None:
         for value in group.values:
+            with contextlib.suppress(msgspec.DecodeError):
+                batch.asked.append(self._asked_by.decode(value))
+                continue
             with contextlib.suppress(msgspec.DecodeError):  # a sign of life that cannot be read is none
-                yield self._asked_by.decode(value)
+                batch.fuses.append(self._fused.decode(value))
 
     def _events(self, name: str, group: Records, batch: Batch) -> None:
         department, encode, decoder = self._departments[name]
@@ -220,7 +248,12 @@ class Preparer:
 
 
 def _conflict(event: Any, body: bytes, value: bytes) -> Conflict:
-    return Conflict(event.id, int.from_bytes(body[4:], "big", signed=True), event.source, event.known_at_us, value)
+    return Conflict(event.id, _whole(body), event.source, event.known_at_us, value)
+
+
+def _whole(body: bytes) -> int:
+    """A body, encoded, as a number."""
+    return int.from_bytes(body[4:], "big", signed=True)
 
 
 def _encode_of(department: Department) -> Any:

@@ -91,7 +91,8 @@ def records(connection: Connection, period: Period, repeats: bool, read: "Read |
 
 
 def again(connection: Connection, period: Period) -> Iterator[Record]:
-    """Duplicates and conflicts of events and rejects that are in the period themselves, in its time's order."""
+    """Duplicates and conflicts of events and rejects that are in the period themselves, in its time's order, none before its first: what is the first
+    was decided by the order in which records came, not by when they reached our door."""
     conflicts = [_conflicts(connection, department(name), period) for name in period.departments]
     return heapq.merge(_repeats(connection, period), *conflicts, key=_at)
 
@@ -112,6 +113,19 @@ def _slices(period: Period, read: Callable[[int, int], list[Record]]) -> Iterato
             length = max(length // 2, SHORTEST_US)
         elif len(found) < SLICE_FEWEST:
             length = min(length * 2, LONGEST_US)
+
+
+def _after(period: Period, read: Callable[[int, int], list[Record]]) -> Iterator[Record]:
+    """As `_slices`, where a record read of a slice may have its place in a later one; without those whose place lies behind the period."""
+    held: list[Record] = []
+
+    def due(since_us: int, until_us: int) -> list[Record]:
+        nonlocal held
+        found = held + read(since_us, until_us)
+        held = [record for record in found if record.at_us >= until_us]
+        return sorted((record for record in found if record.at_us < until_us), key=_at)
+
+    return _slices(period, due)
 
 
 def _bounds(since_us: int, until_us: int) -> dict[str, Any]:
@@ -186,7 +200,7 @@ def _rejects(connection: Connection, period: Period) -> Iterator[Record]:
         period,
         lambda since_us, until_us: _rejected(
             connection.execute(
-                "select id, department, source, known_at, cause, wrong, sealed, size_bytes from quarantine "
+                "select id, department, source, known_at, cause, wrong, sealed, size_bytes, known_at from quarantine "
                 "where known_at >= %(since)s and known_at < %(until)s and department = any(%(names)s) order by known_at, id",
                 _bounds(since_us, until_us) | {"names": [*period.departments, "unknown"]},
             )
@@ -197,7 +211,7 @@ def _rejects(connection: Connection, period: Period) -> Iterator[Record]:
 def _rejected(rows: psycopg.Cursor[Any]) -> list[Record]:
     return [
         Record(
-            micros(known),
+            micros(at),
             "rejects",
             source.encode(),
             encode(
@@ -213,7 +227,7 @@ def _rejected(rows: psycopg.Cursor[Any]) -> list[Record]:
                 )
             ),
         )
-        for id, name, source, known, cause, wrong, sealed, size in rows
+        for id, name, source, known, cause, wrong, sealed, size, at in rows
     ]
 
 
@@ -224,16 +238,17 @@ def _repeats(connection: Connection, period: Period) -> Iterator[Record]:
         bounds = _bounds(since_us, until_us)
         found = _rejected(
             connection.execute(
-                "select q.id, q.department, r.source, r.known_at, q.cause, q.wrong, q.sealed, q.size_bytes from repeat r join quarantine q using (id) "
+                "select q.id, q.department, r.source, r.known_at, q.cause, q.wrong, q.sealed, q.size_bytes, greatest(r.known_at, q.known_at) "
+                "from repeat r join quarantine q using (id) "
                 "where r.rejected and r.known_at >= %(since)s and r.known_at < %(until)s and r.department = any(%(names)s) and q.known_at >= %(first)s",
                 bounds | {"names": [*period.departments, "unknown"], "first": period.first},
             )
         )
         for name in period.departments:
             found += _again(connection, department(name), period, bounds)
-        return sorted(found, key=_at)
+        return found
 
-    return _slices(replace(period, units=None), read)
+    return _after(replace(period, units=None), read)
 
 
 def _again(connection: Connection, chosen: Department, period: Period, bounds: dict[str, Any]) -> Iterator[Record]:
@@ -241,7 +256,7 @@ def _again(connection: Connection, chosen: Department, period: Period, bounds: d
     repeated = "r" if period.follows == "known_at" else "e"
     query = sql.SQL(
         "select r.source, r.known_at, {} from repeat r join {} i on i.id = r.id join {} e on e.id = r.id and e.event_time = i.event_time "
-        "where not r.rejected and r.department = %(name)s and {}.{} >= %(since)s and {}.{} < %(until)s and e.{} >= %(first)s"
+        "where not r.rejected and r.body is null and r.department = %(name)s and {}.{} >= %(since)s and {}.{} < %(until)s and e.{} >= %(first)s"
     ).format(
         sql.SQL(", ").join(sql.SQL(READ.get(c.kind, "{}")).format(sql.Identifier("e", c.name)) for c in held),
         sql.Identifier(f"{chosen.name}_identity"),
@@ -251,28 +266,30 @@ def _again(connection: Connection, chosen: Department, period: Period, bounds: d
     )
     for source, known, *row in connection.execute(query, bounds | {"name": chosen.name, "first": period.first}, binary=True):
         event = make(row)
+        at_us = max(event.known_at_us, micros(known)) if period.follows == "known_at" else event.event_time_us
         event.source, event.known_at_us = source, micros(known)
-        at_us = event.known_at_us if period.follows == "known_at" else event.event_time_us
         yield Record(at_us, chosen.name, chosen.subject(event).encode(), encode(event))
 
 
 def _conflicts(connection: Connection, chosen: Department, period: Period) -> Iterator[Record]:
-    """Second bodies, at their arrival: they have no place of their own in event time."""
+    """Second bodies, as often as they came, at their arrival and after their first: they have no place of their own in event time."""
     decode = msgspec.json.Decoder(chosen.event).decode
     query = sql.SQL(
-        "select c.event from conflict c join {} i using (id) join {} e on e.id = i.id and e.event_time = i.event_time "
-        "where c.department = %(name)s and c.known_at >= %(since)s and c.known_at < %(until)s and e.{} >= %(first)s order by c.known_at"
+        "select c.event, c.source, c.known_at, e.known_at from (select department, id, event, source, known_at from conflict "
+        "union all select department, id, c.event, r.source, r.known_at from repeat r join conflict c using (department, id, body)) c "
+        "join {} i using (id) join {} e on e.id = i.id and e.event_time = i.event_time "
+        "where c.department = %(name)s and c.known_at >= %(since)s and c.known_at < %(until)s and e.{} >= %(first)s"
     ).format(*map(sql.Identifier, (f"{chosen.name}_identity", f"{chosen.name}_event", period.follows)))
 
     def read(since_us: int, until_us: int) -> list[Record]:
         values = _bounds(since_us, until_us) | {"name": chosen.name, "first": period.first}
         found = []
-        for (text,) in connection.execute(query, values):
-            event = decode(text)
-            found.append(Record(event.known_at_us, chosen.name, chosen.subject(event).encode(), text.encode()))
+        for text, source, known, first in connection.execute(query, values):
+            event = msgspec.structs.replace(decode(text), source=source, known_at_us=micros(known))
+            found.append(Record(max(event.known_at_us, micros(first)), chosen.name, chosen.subject(event).encode(), encode(event)))
         return found
 
-    return _slices(period, read)
+    return _after(period, read)
 
 
 @cache

@@ -24,7 +24,7 @@ Step = tuple[str, str, Callable[[Connection], None]]
 _SQL = Path(__file__).parent / "sql"
 _DEFINED = sql.SQL("security definer set search_path = pg_catalog, pg_temp ")
 """A function that does more than who calls it may."""
-_HIDDEN = ("stream_offset", "outbox", "silence", "beat")
+_HIDDEN = ("stream_offset", "outbox", "silence", "beat", "alias", "quarantine_audit")
 """Tables of live that no replay has any use for."""
 _LOCKS: tuple[tuple[str, LiteralString, LiteralString], ...] = (
     ("await_lock", "void", "pg_advisory_xact_lock"), ("try_lock", "bool", "pg_try_advisory_xact_lock"),
@@ -232,6 +232,8 @@ def _grants(space: str) -> Step:
         ).format(live, duty),
         sql.SQL("grant select (id), insert (rule, unit, until, who, why) on {}.silence to {}").format(live, duty),
     ]
+    noted = sql.Identifier(schema(space), "quarantine_audit")
+    statements.append(sql.SQL("revoke update, delete on {} from {}").format(noted, writer))  # what was noted stays
     if space == LIVE:
         names = sql.SQL(", ").join(sql.Identifier(schema(space), name) for name in _HIDDEN)
         statements.append(sql.SQL("revoke select on {} from {}").format(names, replay))

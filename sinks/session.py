@@ -79,6 +79,10 @@ def idle(pid: int = 0) -> None:
         os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
     else:
         os.setpriority(os.PRIO_PROCESS, pid, 19)
+    if not pid and os.getsid(0) == os.getpid():
+        # Linux may share the processor among sessions first (autogroup): idle within ours would not be idle beside the others.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/autogroup").write_text("19")
 
 
 def give_way(connection: Connection) -> None:

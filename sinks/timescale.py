@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from psycopg import sql
 
-from sinks import copy
+from sinks import alias, copy
 from sinks.batch import MINUTE_US, Batch, Counts, Part, Preparer, Repeat
 from sinks.derive import columns
 from sinks.session import Connection, Session, owe
 from streams.event import Touched, moment
-from streams.pseudonym import Keys
+from streams.pseudonym import AKA, Keys, renamed
 from streams.store import Fenced, Partition, Records
 
 _GUARD = """
@@ -64,15 +64,25 @@ insert into asked as a (department, source, asked_at, failed_at, every_seconds, 
 select department, source, max(asked_at), max(failed_at), max(every_seconds), max(news_at) from n group by 1, 2 order by 1, 2
 on conflict (department, source) do update set asked_at = greatest(a.asked_at, excluded.asked_at),
   failed_at = greatest(a.failed_at, excluded.failed_at), every_seconds = excluded.every_seconds, news_at = greatest(a.news_at, excluded.news_at)"""
+_FUSES = """
+insert into fuse as f (department, source, blown_at, reset_at)
+select department, source, max(at) filter (where blown), max(at) filter (where not blown)
+from unnest(%s::text[], %s::text[], %s::timestamptz[], %s::bool[]) n(department, source, at, blown) group by 1, 2 order by 1, 2
+on conflict (department, source) do update set blown_at = greatest(f.blown_at, excluded.blown_at), reset_at = greatest(f.reset_at, excluded.reset_at)"""
 _QUARANTINE = """
 insert into quarantine (id, department, source, known_at, cause, wrong, sealed, size_bytes)
 select * from unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::text[], %s::int[]) n
 order by 1 on conflict (id) do nothing returning id"""
 _CONFLICT = """
-insert into conflict (department, id, body, source, known_at, event)
-select * from unnest(%s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[]) n
-order by 1, 2, 3 on conflict do nothing"""
-
+with n as (
+  select *, row_number() over (partition by department, id, body order by known_at) as nth
+  from unnest(%s::text[], %s::uuid[], %s::bigint[], %s::text[], %s::timestamptz[], %s::text[]) n(department, id, body, source, known_at, event)
+), kept as (
+  insert into conflict select department, id, body, source, known_at, event from n where nth = 1 order by 1, 2, 3
+  on conflict do nothing returning department, id, body
+)
+insert into repeat (department, id, rejected, source, known_at, body)
+select n.department, n.id, false, n.source, n.known_at, n.body from n left join kept k using (department, id, body) where nth > 1 or k.id is null"""
 _REPEAT = """
 insert into repeat (department, id, rejected, source, known_at)
 select * from unnest(%s::text[], %s::uuid[], %s::bool[], %s::text[], %s::timestamptz[]) n"""
@@ -110,6 +120,8 @@ class Timescale(Session):
         with self._reaching(), self._connected().transaction():
             connection = self._connected()
             self._guard(connection, prepared)
+            alias.keep(connection, prepared.aka)
+            prepared = self._renamed(connection, prepared)
             counts = prepared.counts()
             for part in prepared.parts.values():
                 if part.rows:
@@ -132,6 +144,9 @@ class Timescale(Session):
                     for a in prepared.asked
                 ]
                 connection.execute(_ASKED, [*map(list, zip(*told, strict=True))])
+            if prepared.fuses:
+                said = [(f.department, f.source, moment(f.at_us), f.blown) for f in prepared.fuses]
+                connection.execute(_FUSES, [*map(list, zip(*said, strict=True))])
             arrived = {(department, minute * MINUTE_US) for department, _, minute in counts.rows} | {
                 (a.department, a.at_us) for a in prepared.asked
             }
@@ -153,6 +168,13 @@ class Timescale(Session):
         ]
         if connection.execute(_GUARD, columns).rowcount != len(moves):
             raise Fenced
+
+    def _renamed(self, connection: Connection, batch: Batch) -> Batch:
+        """The batch, in which whoever has an older name is called by it."""
+        known = alias.older(connection, (value.partition(AKA)[0] for group in batch.offsets for value in group.values))
+        if not known:
+            return batch
+        return self._preparer.prepare([group._replace(values=[renamed(value, known) for value in group.values]) for group in batch.offsets])
 
     def _write_part(self, connection: Connection, part: Part, counts: Counts) -> None:
         name = part.department.name

@@ -81,6 +81,15 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     news_us: int = 0
 
 
+class Fused(msgspec.Struct, frozen=True, kw_only=True):
+    """What a door says of its source's fuse (topic `ioc.asked`): it blew, or somebody reset it."""
+
+    source: str
+    department: str
+    at_us: int
+    blown: bool
+
+
 class Touched(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something was committed (topic `ioc.touched`): a wake-up, never the only copy of anything.
 

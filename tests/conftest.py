@@ -11,6 +11,11 @@ from deploy.embedded import parts as embedded
 from deploy.embedded.parts import Parts
 from streams.settings import Settings
 
+# A shared machine makes an example slow, and that proves nothing. `--hypothesis-profile=prove` is for longer searches.
+hypothesis_settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("prove", hypothesis_settings.get_profile("house"))
+hypothesis_settings.load_profile("house")
+
 KEPT = ("IOC_CHROMIUM", "IOC_DEBIAN_ARCHIVE")
 
 
@@ -43,8 +48,3 @@ def bootstrap(parts: Parts) -> str:
 def dsn(parts: Parts) -> str:
     """How to reach the database as one who may do everything."""
     return parts.dsn
-
-
-# A shared machine makes an example slow, and that proves nothing.
-hypothesis_settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.load_profile("house")

@@ -33,6 +33,10 @@ def fill(dsn: str, settings: Settings) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute(sql.SQL("set search_path = {}, pg_catalog, public").format(sql.Identifier(schema(settings.space))))
         units.load(connection, settings.space, *communes.given())
+        connection.execute(
+            "insert into seller (seller, unit, estimated) select md5(code)::uuid, successor, true from succession "
+            "where kind = 'commune' and main and not whole on conflict do nothing"
+        )
         connection.execute("select setseed(0.42)")
         for department, (kind, measures, size) in _FIGURES.items():
             _department(connection, department, kind, measures, size)

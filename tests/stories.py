@@ -96,6 +96,14 @@ def _payment(chance: random.Random, number: int) -> Payment:
     )  # fmt: skip
 
 
+def _telequality(chance: random.Random, number: int) -> Telequality:
+    return Telequality(
+        **_header(chance, number), kind="heartbeat", unit=chance.choice(("38001", "38002", None)), session=hex32("session"),
+        endpoint=hex32(f"end{chance.randrange(2)}"), kbps=chance.choice((900, 3999, 4000, 9000)), loss_e4=chance.choice((0, 200, 201, 900)),
+        peer=chance.choice(("01901", None)),
+    )  # fmt: skip
+
+
 def _visit(chance: random.Random, number: int) -> Visit:
     header, who = _header(chance, number), chance.randrange(4)
     paid_us = chance.choice((None, T0 + chance.randrange(-600, 600) * SECOND_US))
@@ -104,14 +112,6 @@ def _visit(chance: random.Random, number: int) -> Visit:
         settlement=hex32(f"settlement{who}"), record=chance.choice(("checkin", "totals")), arrived_at_us=T0 + chance.randrange(-5, 5) * SECOND_US,
         settled_at_us=paid_us, filed_at_us=chance.choice((None, T0, T0 + 86_400 * SECOND_US)), insured=chance.random() < 0.5,
         cost_vnd=chance.randrange(1000), patient_vnd=chance.randrange(3) * 100, insurance_vnd=chance.randrange(1000),
-    )  # fmt: skip
-
-
-def _telequality(chance: random.Random, number: int) -> Telequality:
-    return Telequality(
-        **_header(chance, number), kind="heartbeat", unit=chance.choice(("38001", "38002", None)), session=hex32("session"),
-        endpoint=hex32(f"end{chance.randrange(2)}"), kbps=chance.choice((900, 3999, 4000, 9000)), loss_e4=chance.choice((0, 200, 201, 900)),
-        peer=chance.choice(("01901", None)),
     )  # fmt: skip
 
 

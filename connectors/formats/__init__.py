@@ -10,7 +10,7 @@ from streams.errors import Misconfigured
 from streams.event import Event
 from streams.pseudonym import Pseudonyms
 
-__all__ = ["DEPARTMENT_FORMATS", "FORMATS", "Arrival", "Format", "load"]
+__all__ = ["DEPARTMENT_FORMATS", "FORMATS", "PLAIN", "Arrival", "Format", "load"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Arrival:
     known_at_us: when the connector received it, microseconds since 1970. pseudonyms: of the department's own domain.
     units: the source's own codes of hospitals -> our codes. secret: what signs this source's records. bank: whose records they are,
     where the format alone does not say. trusted: an operator handed the record over (`ioc pull files`), so that payments need no
-    signature while no secret is configured.
+    signature while no secret is configured. authorities: certificates (PEM) that signatures in documents must lead to; None: they are not
+    looked at.
     """
 
     source: str
@@ -30,6 +31,7 @@ class Arrival:
     secret: bytes | None = field(default=None, repr=False)
     bank: str | None = None
     trusted: bool = False
+    authorities: bytes | None = field(default=None, repr=False)
 
 
 class Format(Protocol):

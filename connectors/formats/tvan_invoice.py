@@ -1,31 +1,65 @@
 """Invoices inside T-VAN messages: HDon documents and the rows of summary tables (Decisions 1450/QĐ-TCT and 1271/QĐ-CT)."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
-from connectors.formats import Arrival, mst, times
+from lxml import etree
+from msgspec import structs
+
+from connectors.formats import Arrival, mst, signatures, times
 from connectors.formats.xml import Node, dong, number
-from streams.departments.einvoice import Invoice
+from streams.departments.einvoice import Invoice, Signature
 from streams.errors import Reject
 from streams.event import day_start_us
 
 _FORM = re.compile(r"\d{1,2}(?:[A-Z]{2,4}\d?)?(?:/\d{3})?", re.ASCII)
 _SERIES = re.compile(r"[A-Z0-9]{1,4}/?\d{2}[A-Z]{1,3}", re.ASCII)
 OWN, RELATED = ("KHMSHDon", "KHHDon", "SHDon"), ("KHMSHDCLQuan", "KHHDCLQuan", "SHDCLQuan")
+STATES = ("", "0", "1", "2", "3", "4", "5", "6")
+"""TCTBao and TThai: new, cancel, adjust, replace, explain, error of a summary, notice."""
 _DONG_NAMES = {"", "VND", "VNĐ", "ĐỒNG", "DONG"}
 _REPLACES, _ADJUSTS = ("1", "3"), ("2", "4")
+_CODE = re.compile(r"[0-9A-Za-z]{34}|M\d-\d\d-[0-9A-Za-z]{5}-\d{11}", re.ASCII)  # 23 characters from a cash register (Decision 1271)
+_SHORT_CODE = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Package:
-    """What the message around an invoice says. mst: TTChung/MST. signed_at_us: CKSNNT of a 206. lists: the BKe of a 208 or 210."""
+    """What the message around an invoice says.
+
+    version, mst, stated: PBan, MST and SLuong of TTChung. signed_at_us: CKSNNT of a 206. lists: the BKe of a 208 or 210. elements: what lxml has
+    of a node, by its id(), where signatures are looked at; signature: what is known of CKSNNT. unknown, flags: collected on the way.
+    """
 
     arrival: Arrival
     kind: str
+    version: str = ""
     mst: str = ""
+    stated: str = ""
     signed_at_us: int | None = None
     lists: tuple[Node, ...] = ()
+    elements: Mapping[int, etree._Element] = field(default_factory=dict, repr=False)
+    signature: Signature | None = None
+    unknown: set[str] = field(default_factory=set)
+    flags: set[str] = field(default_factory=set)
+
+    def note(self, tag: str, value: str) -> None:
+        """Remember a code that no list has: with its value when that is a short number, for nothing personal has five digits."""
+        self.unknown.add(f"{tag}={value}" if _SHORT_CODE.fullmatch(value) else tag)
+
+    def count(self, found: int) -> None:
+        """Flags `count` when SLuong says another number than was found."""
+        if self.stated.isascii() and self.stated.isdecimal() and self.stated.lstrip("0") != str(found).lstrip("0"):
+            self.flags.add("count")
+
+    def looked_at(self, node: Node, part: str, *places: str) -> Signature | None:
+        """What is known of the signatures at these places below a node over its child `part`; None where they are not looked at."""
+        authorities, element = self.arrival.authorities, self.elements.get(id(node))
+        if authorities is None or element is None:
+            return None
+        return signatures.looked_at(element, part, places, authorities, self.arrival.known_at_us)
 
 
 def seller(arrival: Arrival, *codes: str) -> str:
@@ -71,13 +105,16 @@ def document(hdon: Node, package: Package) -> Invoice:
     by = seller(arrival, party.get("MST"), party.get("MDVQHNSach"), package.mst)
     form, series, serial = (_required(head, tag) for tag in OWN)
     own = key(arrival, by, form, series, serial)
-    if party.get("MST") and not mst.plausible(mst.normal(party.get("MST"))):
-        flags.add("mst_check")
+    code = hdon.get("MCCQT")
+    if code and not _CODE.fullmatch(code):
+        flags.add("code")
+    if hdon.get("DLQRCode"):  # its checksum is a constant in nearly all real ones, so it says nothing
+        flags.add("crc_unchecked")
     signed_at_us, unreadable = signing_time(hdon.child("DSCKS", "NBan"))
-    coded_at_us, unreadable_too = signing_time(hdon.child("DSCKS", "CQT")) if hdon.get("MCCQT") else (None, False)
+    coded_at_us, unreadable_too = signing_time(hdon.child("DSCKS", "CQT")) if code else (None, False)
     if unreadable or unreadable_too:
         flags.add("signing_time")
-    replaces, adjusts = _related(head, by, package, flags)
+    replaces, adjusts = _related(head, by, package)
     value_vnd, tax_vnd = _money(head, hdon.child("DLHDon", "NDHDon", "TToan"), flags)
     return Invoice(
         key=own,
@@ -89,19 +126,45 @@ def document(hdon: Node, package: Package) -> Invoice:
         tax_vnd=tax_vnd,
         signed_at_us=_checked(signed_at_us or package.signed_at_us, arrival),
         coded_at_us=_checked(coded_at_us, arrival),
-        accepted=package.kind == "202" or bool(hdon.get("MCCQT") and _signed(hdon.child("DSCKS", "CQT", "Signature"))),
+        accepted=package.kind == "202" or bool(code and _signed(hdon.child("DSCKS", "CQT", "Signature"))),
         replaces=tuple(name for name in replaces if name != own),
         adjusts=tuple(name for name in adjusts if name != own),
+        seller_kind=_seller_kind(party, package, flags),
+        signature=_signature(hdon, package),
         flags=tuple(sorted(flags)),
     )
 
 
-def table_rows(table: Node, package: Package) -> list[Invoice]:
-    """The uncoded invoices of one DLBTHop (400): its rows with a full key. Petrol totals have none; TThai 1 (cancel) and 4 (explain)
+def _seller_kind(party: Node, package: Package, flags: set[str]) -> str:
+    """What the seller's code says it is. A wrong check digit is flagged."""
+    code = mst.normal(party.get("MST"))
+    if code and not mst.plausible(code):
+        flags.add("mst_check")
+    return mst.kind(code or mst.normal(party.get("MDVQHNSach")) or mst.normal(package.mst))
+
+
+def _signature(hdon: Node, package: Package) -> Signature | None:
+    """What is known of the seller's and the tax office's signatures; of an invoice without any, of the package's."""
+    found = package.looked_at(hdon, "DLHDon", "DSCKS/NBan", "DSCKS/CQT")
+    return package.signature if found == "unsigned" and package.signature else found
+
+
+def table_rows(around: Node, package: Package) -> list[Invoice]:
+    """The uncoded invoices of one BTHDLieu (400): its rows with a full key. Petrol totals have none; TThai 1 (cancel) and 4 (explain)
     speak of an invoice that is elsewhere."""
+    table = around.child("DLBTHop") or Node("DLBTHop", "")
     head = table.child("TTChung") or Node("TTChung", "")
-    rows = table.child("NDBTHDLieu", "DSDLieu") or Node("DSDLieu", "")
-    return [_row(row, head, package) for row in rows.all("DLieu") if all(map(row.get, OWN)) and row.get("TThai") not in ("1", "4")]
+    rows = (table.child("NDBTHDLieu", "DSDLieu") or Node("DSDLieu", "")).all("DLieu")
+    for row in rows:
+        if row.get("TThai") not in STATES:
+            package.note("TThai", row.get("TThai"))
+    signature = package.looked_at(around, "DLBTHop", "DSCKS/NNT")
+    kind = mst.kind(next((code for tag in ("MST", "MDVQHNSach") if (code := mst.normal(head.get(tag)))), mst.normal(package.mst)))
+    return [
+        structs.replace(_row(row, head, package), signature=signature, seller_kind=kind)
+        for row in rows
+        if all(map(row.get, OWN)) and row.get("TThai") not in ("1", "4")
+    ]
 
 
 def _row(row: Node, head: Node, package: Package) -> Invoice:
@@ -158,7 +221,7 @@ def _signed(signature: Node | None) -> bool:
     return signature is not None and bool(signature.kids or signature.text)
 
 
-def _related(head: Node, by: str, package: Package, flags: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _related(head: Node, by: str, package: Package) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Keys of the invoices that this one (replaces, adjusts): named singly in TTHDLQuan, or many in a BKe."""
     replaces: list[str] = []
     adjusts: list[str] = []
@@ -166,7 +229,7 @@ def _related(head: Node, by: str, package: Package, flags: set[str]) -> tuple[tu
         nature = relation.get("TCHDon")
         if nature not in _REPLACES + _ADJUSTS:
             if nature:
-                flags.add("relation")
+                package.note("TCHDon", nature)
             continue
         single = named(package.arrival, by, relation, RELATED)
         keys = [single] if single else _listed(relation.get("SBKCLQuan"), by, package)
@@ -194,7 +257,10 @@ def _money(head: Node, totals: Node | None, flags: set[str]) -> tuple[int, int]:
     value, tax = number(totals, "TgTTTBSo"), number(totals, "TgTThue")
     _check_sum(totals, value, tax, flags)
     rate = Decimal(1)
-    if head.get("DVTTe").upper() not in _DONG_NAMES:
+    if head.get("DVTTe").upper() in _DONG_NAMES:
+        if value is not None and value % 1:
+            flags.add("fraction")
+    else:
         rate = number(head, "TGia") or Decimal(0)
         if not rate:
             flags.add("rate_missing")
@@ -203,7 +269,8 @@ def _money(head: Node, totals: Node | None, flags: set[str]) -> tuple[int, int]:
 
 
 def _check_sum(totals: Node, value: Decimal | None, tax: Decimal | None, flags: set[str]) -> None:
-    """Flags `sum` when TgTCThue + TgTThue - TTCKTMai + fees is more than one unit of money away from TgTTTBSo."""
+    """Flags `sum` when TgTCThue + TgTThue - TTCKTMai + fees is more than one unit of money away from TgTTTBSo, with the reductions of 2.1.0
+    (TGTKCThue, TGTKhac) taken off or not."""
     net = number(totals, "TgTCThue")
     if value is None:
         flags.add("total_missing")
@@ -212,5 +279,6 @@ def _check_sum(totals: Node, value: Decimal | None, tax: Decimal | None, flags: 
     fees = totals.child("DSLPhi")
     total = net + (tax or 0) - (number(totals, "TTCKTMai") or 0)
     total += sum((number(fee, "TPhi") or Decimal(0) for fee in fees.all("LPhi")), Decimal(0)) if fees else 0
-    if abs(total - value) > 1:
+    reduced = total - sum((number(totals, tag) or Decimal(0) for tag in ("TGTKCThue", "TGTKhac")), Decimal(0))
+    if abs(total - value) > 1 and abs(reduced - value) > 1:
         flags.add("sum")

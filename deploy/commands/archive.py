@@ -20,7 +20,7 @@ from sinks.archive import store as at
 from sinks.archive.keeping import Keeping
 from sinks.migrations import schema
 from sinks.roles import database_dsn, owner_dsn
-from streams import pseudonym, settings
+from streams import sealing, settings
 from streams.department import department, departments
 from streams.errors import IocError, Misconfigured, Retry
 from streams.event import moment
@@ -150,7 +150,7 @@ def open_(
         raise Misconfigured(f"{hour!r} is not an hour", "write 2026-11-22T09")
     opened = 0
     for known_at_us, record in raw.records(
-        at.opened(chosen), chosen.state_dir, chosen.space, source, wanted, pseudonym.load(chosen.state_dir)
+        at.opened(chosen), chosen.state_dir, chosen.space, source, wanted, sealing.load(chosen.state_dir)
     ):
         try:
             shown = {"raw": record.decode()}

@@ -74,6 +74,7 @@ def pull(
         pump.forget(kafka, topic("cursors", chosen.space), read.name)
     if reset_fuse:
         pump.reset_fuse(kafka, topic("cursors", chosen.space), read.name)
+        pump.say_reset(kafka, topic("asked", chosen.space), read.name, read.department)
         if read.connector == "webhook":
             console.say(f"the fuse of {read.name} is reset; `ioc serve` takes its notices again within seconds")
             return

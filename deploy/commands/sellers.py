@@ -2,19 +2,21 @@
 
 import csv
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
+from psycopg import sql
 
 from connectors.formats.mst import normal
 from deploy import console
 from deploy.commands.figures import connect
 from deploy.console import Json
-from sinks import units
+from sinks import alias, units
 from sinks.lives import Figures
+from sinks.migrations import schema
 from sinks.roles import ingest_dsn
 from streams import pseudonym, settings
 from streams.errors import Misconfigured
@@ -51,23 +53,50 @@ def sellers(
 
 def load_sellers(chosen: Settings, path: Path, units_at: date | None = None) -> Loaded:
     """Register the sellers of a CSV. units_at: the day whose communes it names (None: today's). Raises Misconfigured when it cannot be read."""
-    tax = pseudonym.load(chosen.state_dir).domain("tax")
+    names = _Names(chosen)
     today = datetime.now(UTC).astimezone(VIETNAM).date()
     with connect(chosen) as connection:
         places = _Places(units.known(connection, chosen.space), units_at or today, today)
     found, estimated, tally = {}, set(), Counter[str]()
     for line, mst, code, name in _read(path):
         where, how = places.of(path, line, code, name)
-        found[tax("mst", normal(mst))] = where
-        estimated.discard(tax("mst", normal(mst)))
+        seller = names.of(normal(mst))
+        found[seller] = where
+        estimated.discard(seller)
         if how == "estimated":
-            estimated.add(tax("mst", normal(mst)))
+            estimated.add(seller)
         tally[how] += 1
+    known = names.settled(found)
     figures = Figures(ingest_dsn(chosen), chosen.space, "einvoice")
     try:
+        found = {known.get(seller, seller): unit for seller, unit in found.items()}
+        estimated = {known.get(seller, seller) for seller in estimated}
         return Loaded(figures.reassign(found, estimated), tally["moved"], len(estimated), tally["unknown"])
     finally:
         figures.close()
+
+
+class _Names:
+    """What sellers are called in the tables; while one key takes over from another, both names of each are noted, whether it sends anything or not."""
+
+    def __init__(self, chosen: Settings) -> None:
+        keys = pseudonym.load(chosen.state_dir)
+        self._chosen, self._name, self._newer = chosen, keys.domain("tax"), keys.newer("tax")
+        self._aka: dict[str, str] = {}
+
+    def of(self, mst: str) -> str:
+        """The name that the door gives it."""
+        name = self._name("mst", mst)
+        if self._newer is not None:
+            self._aka[self._newer("mst", mst)] = name
+        return name
+
+    def settled(self, names: Iterable[str]) -> Mapping[str, str]:
+        """Those of the names for which the tables have an older one."""
+        with connect(self._chosen) as connection:
+            connection.execute(sql.SQL("set search_path = {}, public").format(sql.Identifier(schema(self._chosen.space))))
+            alias.keep(connection, self._aka)
+            return alias.of(connection, names)
 
 
 class _Places:

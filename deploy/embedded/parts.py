@@ -1,7 +1,6 @@
 """Broker and database of this machine: start or find them, say where they are, end what was started."""
 
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Literal
 
 from deploy.embedded import kafka, timescale
 from deploy.embedded.places import Say, locked, silent, write_private
-from streams import pseudonym
+from streams import keyring
 from streams.errors import Retry
 from streams.settings import Settings
 
@@ -42,13 +41,12 @@ def ensure(settings: Settings, say: Say = silent) -> Parts:
     """Broker and database, started where they do not run, found where they do; `settings` name external ones.
 
     Safe to call at any time, by several processes at once, and after any crash: data and, where they are free, ports stay the same.
-    Makes the pseudonym keys on the first start. Raises Misconfigured when this machine cannot run a part, Retry when one does not start.
+    Makes the keys on the first start, and brings older ones up to date. Raises Misconfigured when this machine cannot run a part, Retry when one does not start.
     """
     state = settings.state_dir.resolve()
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(state / "lock", START_SECONDS, say):
-        if not os.environ.get("IOC_KEYS_FILE"):
-            pseudonym.create(state)
+        keyring.make(state)
         with ThreadPoolExecutor(2) as pool:
             broker = pool.submit(lambda: settings.kafka.bootstrap or kafka.ensure(state, say))
             database = pool.submit(lambda: settings.database.dsn or timescale.ensure(state, say))

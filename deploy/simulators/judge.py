@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -20,15 +21,15 @@ FIGURES = {
     "einvoice": judge_einvoice.FIGURES,
     "telehealth": judge_telehealth.FIGURES,
     "payment": judge_payment.FIGURES,
-    "visit": judge_visit.FIGURES,
     "telequality": judge_video.FIGURES,
+    "visit": judge_visit.FIGURES,
 }
 HASHED = {
     "einvoice": ("tax", "message"),
     "telehealth": ("health", "encounter"),
     "payment": ("payment", "transaction"),
-    "visit": ("health", "record"),
     "telequality": ("health", "telequality"),
+    "visit": ("health", "record"),
 }
 
 
@@ -92,8 +93,8 @@ def truth(files: Iterable[Path]) -> Truth:
     tax = [line for line in lines if isinstance(line, TaxLine)]
     telehealth = [line for line in lines if isinstance(line, TelehealthLine)]
     banks = [line for line in lines if isinstance(line, BankLine)]
-    hospitals = [line for line in lines if isinstance(line, VisitLine)]
     video = [line for line in lines if isinstance(line, VideoLine)]
+    hospitals = [line for line in lines if isinstance(line, VisitLine)]
     named = {
         "einvoice": judge_einvoice.ids(tax),
         "telehealth": judge_telehealth.ids(telehealth),
@@ -102,15 +103,19 @@ def truth(files: Iterable[Path]) -> Truth:
         "visit": judge_visit.ids(hospitals),
     }
     of: dict[str, Sequence[Line]] = {
-        "einvoice": tax, "telehealth": telehealth, "payment": banks, "telequality": video, "visit": hospitals,
-    }  # fmt: skip
+        "einvoice": tax,
+        "telehealth": telehealth,
+        "payment": banks,
+        "telequality": video,
+        "visit": hospitals,
+    }
     return Truth(
         facts={
             "einvoice": list(judge_einvoice.facts(tax)),
             "telehealth": list(judge_telehealth.facts(telehealth)),
             "payment": list(judge_payment.facts(banks)),
-            "visit": list(judge_visit.facts(hospitals)),
             "telequality": list(judge_video.facts(video)),
+            "visit": list(judge_visit.facts(hospitals)),
         },
         required={department: required for department, (required, _) in named.items()},
         possible={department: required | optional for department, (required, optional) in named.items()},
@@ -122,7 +127,7 @@ def judge(
     truth_files: Iterable[Path],
     figures: Mapping[str, Mapping[str, Rows]],
     ids: Mapping[str, Iterable[str]],
-    keys: Mapping[str, str],
+    keys: Mapping[str, Any],
     days: tuple[str, str] | None = None,
 ) -> Report:
     """Compare. figures: department -> group (`total`, `day`, `unit` or `day,unit`) -> rows of `ioc figures --json`; what is not given is
@@ -143,13 +148,16 @@ def judge(
     return Report(tallies, compared, len(differences), differences[:SHOWN])
 
 
-def pseudonym(domain_key: str, what: str, value: str) -> str:
-    """What the door makes of a value: blake2b of 16 bytes under the key HMAC-SHA256(domain key, what)."""
-    key = hmac.new(bytes.fromhex(domain_key), what.encode(), "sha256").digest()
-    return hashlib.blake2b(value.encode(), key=key, digest_size=16).hexdigest()
+def pseudonym(domain: Sequence[Mapping[str, str]], what: str, value: str) -> str:
+    """What the door makes of a value with the oldest of a domain's keys: its id and 120 bits of HMAC-SHA256 under the key HMAC-SHA256(key, what);
+    with a key of before November 2026, which has no id, 128 bits of BLAKE2b."""
+    key = hmac.new(bytes.fromhex(domain[0]["key"]), what.encode(), "sha256").digest()
+    if not domain[0]["id"]:
+        return hashlib.blake2b(value.encode(), key=key, digest_size=16).hexdigest()
+    return domain[0]["id"] + hmac.new(key, value.encode(), "sha256").hexdigest()[:30]
 
 
-def _tally(department: str, known: Truth, held: Iterable[str], keys: Mapping[str, str]) -> Tally:
+def _tally(department: str, known: Truth, held: Iterable[str], keys: Mapping[str, Any]) -> Tally:
     domain, what = HASHED[department]
     counted = Counter(held)
     names = {pseudonym(keys[domain], what, name): name for name in known.possible[department]}

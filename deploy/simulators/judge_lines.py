@@ -84,6 +84,22 @@ class BankLine(msgspec.Struct, frozen=True, tag_field="system", tag="banks"):
     offered: str = ""
 
 
+class VideoLine(msgspec.Struct, frozen=True, tag_field="system", tag="video"):
+    """One measurement of an endpoint of a session, as docs/telequality.md has it. how: what is wrong with a corrupt one."""
+
+    what: str
+    session: str = ""
+    site: str = ""
+    endpoint: str | None = None
+    peer: str | None = None
+    measured_at: str = ""
+    in_kbps: float = 0
+    in_loss_percent: float = 0
+    out_kbps: float | None = None
+    out_loss_percent: float | None = None
+    how: str = ""
+
+
 class VisitLine(msgspec.Struct, frozen=True, tag_field="system", tag="hospitals"):
     """One file of one visit: `checkin`, or `totals` (XML1). Times Vietnamese, yyyymmddHHMM; NGAYLAP yyyymmdd. key: the file's own name."""
 
@@ -102,22 +118,6 @@ class VisitLine(msgspec.Struct, frozen=True, tag_field="system", tag="hospitals"
     T_BNTT: int = 0
     T_BNCCT: int = 0
     T_BHTT: int = 0
-
-
-class VideoLine(msgspec.Struct, frozen=True, tag_field="system", tag="video"):
-    """One measurement of an endpoint of a session, as docs/telequality.md has it. how: what is wrong with a corrupt one."""
-
-    what: str
-    session: str = ""
-    site: str = ""
-    endpoint: str | None = None
-    peer: str | None = None
-    measured_at: str = ""
-    in_kbps: float = 0
-    in_loss_percent: float = 0
-    out_kbps: float | None = None
-    out_loss_percent: float | None = None
-    how: str = ""
 
 
 Line = TaxLine | TelehealthLine | BankLine | VideoLine | VisitLine

@@ -112,8 +112,8 @@ SYSTEMS: dict[str, tuple[Callable[[Wishes], Coroutine[None, None, None]], float]
     "tax": (serve_tax, 140.0),
     "telehealth": (serve_telehealth, 20.0),
     "banks": (serve_banks, 40.0),
-    "hospitals": (serve_hospitals, 8.0),
     "video": (serve_video, 68.0),
+    "hospitals": (serve_hospitals, 8.0),
 }
 
 

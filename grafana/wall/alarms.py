@@ -4,7 +4,7 @@
 EVALUATOR = "evaluator"
 """The beat of what decides the rules."""
 
-UNITS = "(SELECT DISTINCT ON (code) code, name FROM unit ORDER BY code, valid_from DESC)"
+UNITS = "(SELECT DISTINCT ON (code) code, name FROM unit_ever ORDER BY code, valid_from DESC)"
 
 OPEN = f"""WITH fires AS (
   SELECT f.alarm, f.unit, f.since, f.peak, f.until IS NULL OR NOT bool_or(f.until IS NULL) OVER (PARTITION BY f.alarm) AS counts

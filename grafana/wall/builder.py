@@ -141,13 +141,13 @@ class Builder:
 
     def _fits(self, connection: psycopg.Connection[Any], rule: Rule) -> None:
         rows = connection.execute(
-            sql.SQL(
-                "select distinct on (code) code, name, kind, valid_to is null or valid_to >= current_date from {} order by code, valid_from desc"
-            ).format(sql.Identifier(seen(self._space), "unit"))
+            sql.SQL("select distinct on (code) code, name, kind from {} order by code, valid_from desc").format(
+                sql.Identifier(seen(self._space), "unit")
+            )
         ).fetchall()
-        self._names = {code: name for code, name, *_ in rows}
+        self._names = {code: name for code, name, _ in rows}
         kind = next(each.glass.place_kind for each in departments() if each.name == rule.department)
-        units = len(rule.only.unit) or sum(of == kind and stands for *_, of, stands in rows)
+        units = len(rule.only.unit) or sum(of == kind for *_, of in rows)
         groups = {"whole": 1, "unit": units, "kind": len(rule.only.kind) or FEW, "source": FEW}[rule.across]
         columns = BOUNDS if isinstance(rule.measure, Percentile) else max(1, len(rule.columns))
         if groups * columns * (rule.memory + DAYS * DAY) > MOST_CELLS:

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
-from cryptography.fernet import InvalidToken
 
 from connectors import spool
 from connectors.spool import Raw, Sealed
@@ -17,7 +16,7 @@ from sinks.archive.keeping import Keeping
 from sinks.archive.store import Store
 from sinks.session import Connection
 from streams.errors import Misconfigured
-from streams.pseudonym import Keys
+from streams.sealing import NotOpened, PrivateKeys
 from streams.topics import LIVE
 
 CLOSED_AFTER = timedelta(minutes=5)
@@ -80,7 +79,7 @@ def _filed(path: Path, source: str, part: int) -> tuple[Line, bytes]:
     return line, file
 
 
-def records(store: Store, state_dir: Path, space: str, source: str, hour: datetime, keys: Keys) -> Iterator[Raw]:
+def records(store: Store, state_dir: Path, space: str, source: str, hour: datetime, keys: PrivateKeys) -> Iterator[Raw]:
     """What a source sent in an hour of arrival, from the archive and from what still lies here. Raises Misconfigured when the archive is damaged or
     the key is another one, Retry when the store is away."""
     name, wanted = chain.raw_name(source, space), chain.hour_of(hour)
@@ -98,8 +97,9 @@ def records(store: Store, state_dir: Path, space: str, source: str, hour: dateti
                 yield from _unsealed(chunk, keys)
 
 
-def _unsealed(chunk: Sealed, keys: Keys) -> list[Raw]:
+def _unsealed(chunk: Sealed, keys: PrivateKeys) -> list[Raw]:
     try:
         return spool.unsealed(chunk, keys)
-    except InvalidToken as error:
-        raise Misconfigured("the key does not open what is archived", "use the keys it was sealed with (IOC_KEYS_FILE)") from error
+    except NotOpened as error:
+        wrong = "no key that is held here opens what is archived"
+        raise Misconfigured(wrong, "use the private keys of the quarantine that it was sealed for (IOC_QUARANTINE_KEYS_FILE)") from error

@@ -160,6 +160,7 @@ GLASS = Glass(
     ),
     law="Thông tư 49/2017/TT-BYT (4 Mbps, tham khảo); ngưỡng mất gói 2 % do trung tâm chọn.",
     silent_after_seconds=60,
+    network=("district", "regional"),
     pairs="bad_minutes",
     online="measured_minutes",
 )

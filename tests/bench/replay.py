@@ -40,7 +40,7 @@ def run(stage: Stage, until: str = "now") -> Run:
     """Replay what live holds, in order and once, as `ioc replay verify --in-order` does."""
     command = (sys.executable, "-m", "deploy", "replay", "verify", "--from", "2000-01-01", "--to", until, "--in-order", "--json")
     environment = os.environ | {"IOC_STATE_DIR": str(stage.state_dir)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process, Peaks(process.pid) as peaks:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, start_new_session=True) as process, Peaks(process.pid) as peaks:
         answer, _ = process.communicate()
     told = json.loads(answer.splitlines()[-1])
     return Run(told["events"], told["played_seconds"], told["compared_seconds"], told["differences"], peaks.megabytes)

@@ -28,7 +28,7 @@ from streams.settings import Settings, load
 from streams.topics import topic
 from tests.bench.events import Truth, events, sellers
 
-KEPT = ("seller", "unit")
+KEPT = ("seller", "unit", "succession")
 BATCH_BYTES = 64 * 1024
 
 

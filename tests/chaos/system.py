@@ -133,8 +133,8 @@ class System:
             "einvoice": judge_einvoice.ids(tax)[0],
             "telehealth": judge_telehealth.ids(telehealth)[0],
             "payment": judge_payment.ids(banks)[0],
-            "visit": judge_visit.ids(line for line in lines if isinstance(line, VisitLine))[0],
             "telequality": judge_video.ids([line for line in lines if isinstance(line, VideoLine)])[0],
+            "visit": judge_visit.ids(line for line in lines if isinstance(line, VisitLine))[0],
         }
         return {(department, self._id(department, name)) for department, names in required.items() for name in names}
 
@@ -145,8 +145,8 @@ class System:
         return self._ids[department, name]
 
     @cached_property
-    def _keys(self) -> dict[str, str]:
-        held: dict[str, str] = json.loads((self._settings.state_dir / "secrets" / "keys.json").read_text())
+    def _keys(self) -> dict[str, Any]:
+        held: dict[str, Any] = json.loads((self._settings.state_dir / "secrets" / "keys.json").read_text())
         return held
 
     def _received(self) -> int:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
+from msgspec import structs
 
 from connectors.formats import FORMATS, Arrival, load
 from connectors.formats.hdbank import parse_item
@@ -29,6 +30,7 @@ FHIR = [case for case in ACCEPTED if case.format == "fhir" and case.raw.count(b"
 OPEN = replace(CASES[0].arrival, trusted=True)
 NAMES = ["resourceType", "id", "status", "class", "code", "coding", "period", "start", "meta", "versionId", "serviceProvider"]
 NAMES += ["partnerCode", "resultCode", "transId", "responseTime", "refundTrans", "transferType", "transferAmount", "transactionDate"]
+NAMES += ["notification_type", "transaction", "transaction_status", "transaction_amount", "transactions", "amountPaid"]
 NAMES += ["reference", "identifier", "value", "entry", "resource", "data", "sign", "items", "transactionId", "paidAmount", "amount"]
 LAW = settings(deadline=None, database=None)  # the machine is shared: a slow example proves nothing
 MOMO_SIGNED = [
@@ -141,7 +143,12 @@ def test_a_message_saved_again_with_other_white_space_is_the_same_fact(case: Cas
     root.tail = None
     again = etree.tostring(root, encoding="utf-16")
     assert isinstance(again, bytes)
-    assert _events("tvan", again, case.arrival) == _events("tvan", case.raw, case.arrival)
+    assert _unflagged(_events("tvan", again, case.arrival)) == _unflagged(_events("tvan", case.raw, case.arrival))
+
+
+def _unflagged(events: list[Event]) -> list[Event]:
+    """Without what is said of the encoding a message came in."""
+    return [structs.replace(event, facts=structs.replace(event.facts, flags=())) for event in events]  # type: ignore[attr-defined]
 
 
 def test_a_message_without_an_id_is_known_by_its_content() -> None:
@@ -229,7 +236,13 @@ def test_a_tax_code_is_held_against_its_check_digit(mst: str, right: bool) -> No
 
 
 def _xml(case: Case) -> bytes:
-    text = case.raw.decode("utf-16" if case.raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig").strip()
+    if case.raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = case.raw.decode("utf-16").strip()
+    else:
+        try:
+            text = case.raw.decode("utf-8-sig").strip()
+        except UnicodeDecodeError:
+            text = case.raw.decode("cp1258").strip()
     return re.sub(r"<\?xml.*?\?>", "", text).encode()
 
 

@@ -17,6 +17,7 @@ from source_server import Question, Reply, serving
 from connectors import documents
 from connectors.connector import Page, connect
 from connectors.fhir import Fhir
+from connectors.formats import layers
 from connectors.http import retry_after
 from connectors.patience import LONGEST_SECONDS, backoff
 from connectors.query import Query
@@ -267,12 +268,12 @@ def test_names_in_a_zip_lead_nowhere(tmp_path: Path) -> None:
     assert [found for found in sorted(tmp_path.rglob("*")) if found not in before and "state" not in found.parts] == []
 
 
-def test_an_archive_in_an_archive_is_refused_and_its_neighbours_are_read(tmp_path: Path) -> None:
-    inner = packed(tmp_path / "inner.zip", {"x.xml": b"<x/>"}).read_bytes()
-    path = packed(tmp_path / "a.zip", {"a.xml": b"<a/>", "b.zip": inner, "c.xml": inner, "d.xml": b"<d/>"})
-    pages = files(path, tmp_path)
-    assert given(pages) == [b"<a/>", b"<d/>"]
-    assert causes(pages) == ["archive_nested", "archive_nested"]
+def test_an_archive_in_an_archive_is_one_record_that_the_door_unwraps(tmp_path: Path) -> None:
+    inner = packed(tmp_path / "inner.zip", {"x.xml": b"<x/>", "y.xml": b"<y/>"}).read_bytes()
+    path = packed(tmp_path / "a.zip", {"a.xml": b"<a/>", "b.zip": inner, "c.xml": gzip.compress(b"<c/>"), "d.xml": b"<d/>"})
+    records = given(files(path, tmp_path))
+    assert len(records) == 4
+    assert [document for record in records for document in layers.documents(record)] == [b"<a/>", b"<x/>", b"<y/>", b"<c/>", b"<d/>"]
 
 
 def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import typer
+from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
@@ -22,6 +23,7 @@ from sinks.archive import chain, raw, reading, verifying, writing
 from sinks.archive import store as at
 from sinks.archive.keeping import Keeping
 from sinks.history import Period
+from streams import sealing
 from streams.department import department
 from streams.errors import Misconfigured
 from streams.event import encode, micros
@@ -331,20 +333,20 @@ def test_what_sources_sent_is_sealed_archived_and_opened_with_the_key(kept: Spac
     spool.flush()
     assert b"TDiep" not in next(where.glob("*.ndjson")).read_bytes()
     local = at.opened(kept.settings)
-    assert [*raw.records(local, kept.settings.state_dir, kept.name, "bank", hour, kept.keys)] == sent[:40]
+    assert [*raw.records(local, kept.settings.state_dir, kept.name, "bank", hour, sealing.load(kept.settings.state_dir))] == sent[:40]
     assert told(ioc("run", "--json"))["raw_files"] == 1
     for known, record in sent[40:]:  # a connector that waited for Kafka all the while
         spool.keep(record, known)
     spool.flush()
     ioc("run")
     assert not [*where.glob("*.ndjson*")]
-    assert [*raw.records(local, kept.settings.state_dir, kept.name, "bank", hour, kept.keys)] == sent
+    assert [*raw.records(local, kept.settings.state_dir, kept.name, "bank", hour, sealing.load(kept.settings.state_dir))] == sent
     shown = ioc("open", "bank", hour.isoformat())
     found = [json.loads(line) for line in shown.stdout.splitlines() if line.startswith("{")]
     assert len(found) == 50
     assert found[0]["raw"] == "bản ghi 0"
     assert "base64" in found[1]
-    other = type(kept.keys)(kept.keys.domains, b"A" * 43 + b"=")
+    other = sealing.PrivateKeys({"0" * 8: b"1" * 32}, (Fernet.generate_key().decode(),))
     with pytest.raises(Misconfigured, match="key"):
         [*raw.records(local, kept.settings.state_dir, kept.name, "bank", hour, other)]
 

@@ -86,6 +86,22 @@ def test_the_map_has_a_cell_per_commune_and_tells_its_figure(browser: Browser, w
         expect(map.locator(".hover")).to_contain_text("Xã Hiền Kiệt")
 
 
+def test_a_commune_with_sellers_placed_by_estimate_says_so_on_the_glass(browser: Browser, wall: Served) -> None:
+    with shown(browser, wall, "/d/ioc-overview") as page:
+        cells = tile(page, "theo xã").locator(".cell")
+        expect(cells).to_have_count(166)
+        expect(tile(page, "theo xã").locator(".cell[aria-label*='(ước tính): ']")).to_have_count(9)
+        expect(tile(page, "theo xã").locator(".cell.estimated")).to_have_count(9)
+        expect(tile(page, "theo xã").locator(".key .guess")).to_have_text("ước tính")
+    with shown(browser, wall, "/d/ioc-commune") as page:
+        expect(page.locator("select option", has_text="(ước tính)")).to_have_count(9)
+
+
+def test_sites_are_told_of_the_network_that_stands_today(browser: Browser, wall: Served) -> None:
+    with shown(browser, wall, "/d/ioc-telehealth") as page:
+        expect(tile(page, "Bệnh viện có phiên khám").locator(".sub")).to_have_text(re.compile(r"^27/27\s*trong mạng lưới \(100 %\)$"))
+
+
 def test_a_hospital_without_a_signal_is_told_by_shape_and_word(browser: Browser, wall: Served) -> None:
     with shown(browser, wall) as page:
         silent = page.locator(f".point[data-code='{lively.SILENT}']")

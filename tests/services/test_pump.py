@@ -28,7 +28,7 @@ from connectors.intake import intake
 from deploy.embedded import kafka as embedded_kafka
 from deploy.embedded.processes import until
 from deploy.embedded.topics import create_topics
-from streams import pseudonym
+from streams import pseudonym, sealing
 from streams.brokers import kafka_python_options
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings, Source
@@ -88,7 +88,7 @@ class Bench:
 
     def kept(self) -> list[spool.Raw]:
         """What was kept as it came."""
-        keys, where = pseudonym.load(self.settings.state_dir), spool.folder(self.settings.state_dir, self.settings.space, "feed")
+        keys, where = sealing.load(self.settings.state_dir), spool.folder(self.settings.state_dir, self.settings.space, "feed")
         chunks = [chunk for path in sorted(where.glob("*.ndjson")) for chunk, _ in spool.chunks(path.read_bytes())]
         return [raw for chunk in chunks for raw in spool.unsealed(chunk, keys)]
 
@@ -155,8 +155,8 @@ def test_a_record_that_cannot_be_parsed_is_sealed_and_stops_nothing(bench: Bench
     bench.feed.held = [message(0), bad, message(1), b"", message(2)]
     tally = bench.pump().once(never())
     assert (tally.pulled, tally.produced, tally.rejected) == (5, 3, 2)
-    keys = pseudonym.load(bench.settings.state_dir)
-    found = {keys.unseal(reject["sealed"]): reject for reject in bench.rejects()}
+    keys = sealing.load(bench.settings.state_dir)
+    found = {keys.open(reject["sealed"]): reject for reject in bench.rejects()}
     assert set(found) == {bad, b""}
     assert found[bad]["source"] == "feed"
     assert found[bad]["size_bytes"] == len(bad)

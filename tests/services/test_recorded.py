@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from grafana.wall.app import Wall
 from grafana.wall.library import BOARDS, load
-from sinks import units
+from sinks import communes, units
 from sinks.migrations import board, board_at
 from sinks.roles import reader_dsn
 from streams.department import NAMES
@@ -116,7 +116,7 @@ def digest(panel: Any) -> str:
 @pytest.fixture
 def wall(space: Space, tmp_path: Any) -> Iterator[Door]:
     with space.connect() as connection:
-        units.load(connection, space.name, [*units.communes(), *units.hospitals()])
+        units.load(connection, space.name, *communes.given())
     made = Door(Wall(reader_dsn(space.settings), board(space.name), board_at(space.name), key=tmp_path / "wall.key"))
     made.start()
     yield made

@@ -58,7 +58,7 @@ def test_a_new_space_knows_the_units_sellers_plans_and_rules_that_live_knows(liv
     name = f"drill-{uuid.uuid4().hex[:8]}"
     seller = uuid.uuid4().hex
     with psycopg.connect(parts.dsn, autocommit=True) as connection:
-        units.load(connection, "live", communes.hospitals())
+        units.load(connection, "live", *communes.given())
         connection.execute("insert into live.plan values ('payment', 'paid_vnd', 2199, 7) on conflict do nothing")
         connection.execute(
             "insert into live.rule_change (who, what, rule, version, body) select 'test', 'added', %s, 3, 'x' where not exists (select from live.rule_change)",
@@ -69,7 +69,7 @@ def test_a_new_space_knows_the_units_sellers_plans_and_rules_that_live_knows(liv
     figures.close()
     spaces.make(parts.dsn, live, name, "test", rules="live")
     try:
-        for table in ("unit", "seller", "seller_was", "plan", "rule", "rule_change"):
+        for table in ("unit", "succession", "seller", "seller_was", "plan", "rule", "rule_change"):
             query = "select * from {}.{} order by 1, 2, 3"
             assert rows(parts.dsn, query, schema(name), table) == rows(parts.dsn, query, "live", table), table
         with psycopg.connect(roles.ingest_dsn(spaces.within(live, name))) as writing:  # a rule's next change has a number of its own

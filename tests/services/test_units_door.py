@@ -75,6 +75,29 @@ def test_units_are_loaded_twice_and_listed_at_any_day(door: Door) -> None:
     assert {row["valid_to"] for row in door("units", "show", "xã Hoằng Hoá")["rows"]} <= {"2025-06-30", None}
 
 
+def test_the_units_of_an_older_version_become_those_of_this_one(space: Space, door: Door) -> None:
+    space.rows(
+        "insert into unit (code, name, kind, latitude, longitude, valid_from) values ('38005', 'BV', 'hospital', 20.4, 105.3, '2020-01-01'), "
+        "('14758', 'Xã', 'commune', 20.0, 105.0, '2025-07-01') returning code"
+    )
+    door("units", "load")
+    assert space.rows("select valid_from::text, valid_to::text, level from unit where code = '38005' order by 1") == [
+        ("2020-01-01", "2025-06-30", "district"), ("2025-07-01", None, "regional"),
+    ]  # fmt: skip
+    assert space.rows("select valid_to::text from unit where code = '14758' order by valid_from") == [("2025-06-30",), (None,)]
+
+
+def test_people_are_told_what_became_of_the_districts(door: Door) -> None:
+    door("units", "load")
+    said = CliRunner().invoke(door.app, ["units", "at", "2026-11-23", "--kind", "district"])
+    assert said.exit_code == 0
+    words = " ".join(said.stderr.split())
+    assert "district: abolished 01/07/2025; `ioc units at 2025-06-30 --kind district` shows the last ones" in words
+    assert "392 Huyện Hà Trung →" in words
+    none = CliRunner().invoke(door.app, ["units", "at", "2022-09-30", "--kind", "commune"])
+    assert "commune: none is known of 30/09/2022; the first is of 01/01/2025" in " ".join(none.stderr.split())
+
+
 def test_what_a_file_says_of_a_code_is_all_there_is_of_it_and_stays_so(door: Door) -> None:
     door("units", "load")
     merged = "38007,BV Đông Sơn,hospital,district,2020-01-01,2025-06-30,38001\n"

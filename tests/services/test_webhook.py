@@ -34,7 +34,7 @@ from deploy.embedded import kafka as embedded_kafka
 from deploy.embedded.parts import Parts
 from deploy.embedded.topics import create_topics
 from sinks.migrations import migrate
-from streams import pseudonym
+from streams import pseudonym, sealing
 from streams.brokers import aiokafka_options, kafka_python_options
 from streams.errors import Misconfigured
 from streams.settings import Archive, Settings, Source
@@ -133,6 +133,7 @@ def hooks(settings: Settings, bootstrap: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("BANK_SECRET", SECRET.decode())
     sources = [source(f"bank-{bank}", bank) for bank in BANKS]
     sources += [source(f"bank-{way}", "sepay", auth=way) for way in ("apikey", "bearer")]
+    sources += [Source(name="video", department="telequality", connector="webhook", credential="env:BANK_SECRET")]
     own = settings.model_copy(update={"space": f"hooks-{uuid.uuid4().hex[:8]}", "sources": tuple(sources)})
     create_topics(own, bootstrap)
     with served(own, bootstrap) as client:
@@ -235,6 +236,17 @@ def test_sepay_is_known_by_its_header(hooks: Hooks, way: str, header: str, right
     assert len(hooks.held("payment")) == right
 
 
+def test_a_push_of_plain_records_is_taken_record_by_record_from_who_knows_the_secret(hooks: Hooks) -> None:
+    beat = {"session": "s", "site": "38001", "measured_at": "2026-11-20T09:00:00+07:00", "in_kbps": 5000, "in_loss_percent": 0}
+    body = json.dumps([beat, beat | {"in_kbps": "fast"}, beat | {"site": "38002"}]).encode()
+    assert said(hooks.client.post("/hooks/video", content=body, headers={"Authorization": "Apikey a guess"}))[0] == 401
+    assert hooks.held("telequality") == []
+    answer = hooks.client.post("/hooks/video", content=body, headers={"Authorization": f"Apikey {SECRET.decode()}"})
+    assert said(answer) == (200, {"success": True})
+    assert [event["unit"] for event in hooks.held("telequality")] == ["38001", "38002"]
+    assert sorted(reject["cause"] for reject in hooks.held("rejects")) == ["field", "signature"]
+
+
 @pytest.mark.parametrize("how", ["form", "basic", "login"])
 def test_a_sender_that_wants_a_token_gets_one_for_its_secret_and_is_known_by_it(hooks: Hooks, how: str) -> None:
     def asked(secret: str) -> httpx.Response:
@@ -276,7 +288,7 @@ def test_a_confirmed_notice_is_kept_as_it_came_where_that_is_wanted(hooks: Hooks
     with served(own, hooks.bootstrap) as client:
         assert Hooks(own, hooks.bootstrap, client).sent("vnpay", 1).status_code == 200
         (chunk,) = [chunk for path in where.glob("*.ndjson") for chunk, _ in spool.chunks(path.read_bytes())]
-        ((_, raw),) = spool.unsealed(chunk, pseudonym.load(own.state_dir))
+        ((_, raw),) = spool.unsealed(chunk, sealing.load(own.state_dir))
         assert b"vnp_TxnRef=1" in raw
         for path in where.glob("*"):
             path.unlink()

@@ -8,6 +8,7 @@ import { config, hidden, lookOf, records } from "../frames.js";
 
 const EARTH_KM = 111.32; // per degree of latitude
 const CODES = ["unit", "code", "mã"];
+const ESTIMATED = "(ước tính)"; // after the name of a commune whose figures rest in part on an estimate
 const LOUD = 2; // that many troubled places are named on the map; more would hide it
 const held = new WeakMap();
 let communes = null;
@@ -33,7 +34,7 @@ export function map(body, panel, data) {
   const loud = marks.filter((mark) => ["watch", "alarm"].includes(mark.look));
   for (const old of body.querySelectorAll(".callout")) old.remove();
   if (loud.length <= LOUD) for (const mark of loud) tip.before(callout(mark, place, size));
-  legend.replaceChildren(...key_(known, top, options, marks, cells.size > values.size));
+  legend.replaceChildren(...key_(known, top, options, marks, cells.size > values.size, [...cells.values()].some((cell) => cell.classList.contains("estimated"))));
   if (at !== null) [...points.children].find((each) => each.dataset.code === at)?.focus();
   rove(body);
 }
@@ -97,15 +98,18 @@ function projection({ width, height }) {
 
 function cell(commune, path, [x, y]) {
   const made = svg("a", { class: "cell", "data-x": x, "data-y": y, role: "img", tabindex: "-1" }, svg("path", { d: path }));
-  made.dataset.name = commune.name;
+  made.dataset.name = made.dataset.commune = commune.name;
   return made;
 }
 
 function paint(made, found, top, options) {
   const known = found && found.value !== null;
   made.dataset.known = known ? "yes" : "no";
+  const guessed = Boolean(known && found.name?.endsWith(ESTIMATED));
+  if (guessed && !made.classList.contains("estimated")) made.parentNode.append(made); // its border lies over its neighbours'
+  made.classList.toggle("estimated", guessed);
   if (known) made.style.setProperty("--share", `${(100 * Math.sqrt(Math.max(0, found.value) / (top || 1))).toFixed(1)}%`);
-  say(made, made.dataset.name, known ? words(found.value, options) : "chưa có số liệu", found?.target);
+  say(made, found?.name ?? made.dataset.commune, known ? words(found.value, options) : "chưa có số liệu", found?.target);
 }
 
 function point(mark, place, panel) {
@@ -139,9 +143,10 @@ function callout(mark, place, { width }) {
   return made;
 }
 
-function key_(known, top, options, marks, blank) {
+function key_(known, top, options, marks, blank, estimated) {
   const parts = [];
   if (known.length) parts.push(el("span", "", "0"), el("span", "ramp"), el("span", "", words(top, options)));
+  if (estimated) parts.push(el("span", "guess", "ước tính"));
   if (known.length && blank) parts.push(el("span", "blank", "chưa có số liệu"));
   for (const [look, mark] of new Map(marks.map((mark) => [mark.look, mark]))) {
     const said = ["watch", "alarm"].includes(look) ? words(mark.value, mark.options) : look === "unknown" ? "chưa có tin" : "bệnh viện";

@@ -43,6 +43,8 @@ function beside(panel, data, field, value, options, now) {
   const form = panel.options.ioc?.form;
   if (form === "day") return compared(panel, data, field, now);
   if (form === "month") return ofMonth(panel, data, value, options);
+  const [taking, network] = (panel.options.ioc?.of ?? []).map((name) => named(data, name)?.values.at(-1) ?? null);
+  if (network > 0) return [el("b", "", `${number(taking)}/${number(network)}`), el("span", "", `trong mạng lưới (${percent((100 * taking) / network)})`)];
   if (form === "days" && field.values.length > 1 && field.values.at(-2) !== null) {
     const before = figure(field.values.at(-2), options);
     return [el("span", "", `hôm qua ${before.text} ${before.word}`)];
