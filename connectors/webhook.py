@@ -16,6 +16,7 @@ from starlette.routing import Route
 from connectors import caller, cursors
 from connectors.connector import Refused
 from connectors.cursors import Place
+from connectors.formats import DEPARTMENT_FORMATS, PLAIN
 from connectors.fuse import Fuse
 from connectors.intake import Intake, Message, intake
 from connectors.spool import Spool, folder
@@ -74,8 +75,8 @@ WORDS: Mapping[str, Words] = {
         Said(503, {"trangThai": 2, "maLoi": "503"}),
         Said(201, {"trangThai": 2, "maLoi": "cấu trúc hồ sơ"}),
     ),
-}
-CALLERS: Mapping[str, str] = {"sepay": "hmac", "bhyt": "bearer"}
+} | dict.fromkeys(PLAIN, Words(Said(200, {"success": True}), Said(401, {"success": False}), Said(503, {"success": False})))
+CALLERS: Mapping[str, str] = {"sepay": "hmac", "bhyt": "bearer"} | dict.fromkeys(PLAIN, "apikey")
 """Formats whose sender proves itself in a header: how it usually does."""
 LIMITS = {"bhyt": 2 << 20}
 
@@ -277,21 +278,22 @@ class Hook:
 
 
 def _hook(source: Source, keys: Keys, settings: Settings, producer: AIOKafkaProducer, kafka: Mapping[str, Any]) -> Hook:
-    words = WORDS.get(source.format or "")
+    form = source.format or DEPARTMENT_FORMATS.get(source.department, "")
+    words = WORDS.get(form)
     if words is None:
         raise Misconfigured(f"source {source.name}: a webhook needs format = one of {', '.join(WORDS)}", "write whose notices they are")
-    if not source.secret() and (source.format not in CALLERS or caller.needs_secret(source)):
+    if not source.secret() and (form not in CALLERS or caller.needs_secret(source)):
         raise Misconfigured(
             f"source {source.name}: a webhook without a credential would take anyone's notices", "write it as env:NAME or file:PATH"
         )
     spool = Spool(folder(settings.state_dir, settings.space, source.name), keys) if settings.archive.raw else None
     door = intake(source, keys, settings.space)
-    usual = CALLERS.get(source.format or "")
+    usual = CALLERS.get(form)
     if usual is None:
         return Hook(door, words, producer, kafka, spool)
     check = caller.check(source, usual)
     vouched = replace(door, secret=None, trusted=True)  # `check` vouches for what gets this far
-    return Hook(vouched, words, producer, kafka, spool, check, LIMITS.get(source.format or "", NOTICE_LIMIT_BYTES))
+    return Hook(vouched, words, producer, kafka, spool, check, LIMITS.get(form, NOTICE_LIMIT_BYTES))
 
 
 async def _body(request: Request, most_bytes: int = NOTICE_LIMIT_BYTES) -> bytes | None:

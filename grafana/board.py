@@ -18,7 +18,7 @@ from grafana.sdk import (
     text_model,
     timeseries,
 )
-from streams.figures import Figure, Glass, Percentile, Sum, Units
+from streams.figures import Figure, Glass, Percentile, Share, Sum, Units
 
 ACCENT, QUIET, WATCH, ALARM, GOOD = "#3dbcc8", "#7f93a3", "#f2a93b", "#f0725c", "#6fc38a"
 UNKNOWN = "—"
@@ -41,11 +41,11 @@ def finish(panel: Any, **wall: object) -> Panel:
 
 def unit(figure: Figure) -> str:
     """Grafana's unit that writes every digit and the word after it: `14.037 hóa đơn`."""
-    return f"currency:financial: {figure.word}:suffix"
+    return "percent" if figure.format == "percent" else f"currency:financial: {figure.word}:suffix"
 
 
 def decimals(figure: Figure) -> int:
-    return 1 if figure.format == "seconds" else 0
+    return 1 if figure.format in ("seconds", "percent") else 0
 
 
 def steps(figure: Figure) -> builder.Builder[model.ThresholdsConfig]:
@@ -109,6 +109,8 @@ def tile(glass: Glass, figure: Figure, title: str | None = None, where: str = ""
     if isinstance(figure.measured, Units):
         query = Query(sql.sites_by_day(glass, figure, 14, where))
         return finish(_tile(glass, figure, said, "last", sql.EVERY_DAY, query), **told, form="days", of=[sql.TAKING_PART, sql.NETWORK])
+    if isinstance(figure.measured, Share):  # no events of one department explain it
+        del told["figure"]
     query = Query(sql.day_by_day(glass, figure, 14, where))
     return finish(_tile(glass, figure, said, "last", sql.EVERY_DAY, query), **told, form="days")
 

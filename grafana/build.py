@@ -45,7 +45,11 @@ def of(glass: Glass) -> Board:
     headline = [glass.figure(name) for name in glass.headline]
     rest = tuple(figure for figure in glass.figures if figure.name not in glass.headline)
     main, ranked = glass.figure(glass.trend), glass.figure(glass.ranking)
-    large = [*(tile(glass, figure) for figure in headline), *([online(glass)] if glass.online else [])]
+    large = [
+        *(tile(glass, figure) for figure in headline),
+        *([online(glass)] if glass.online else []),
+        *(tile(glass, share) for share in glass.shares),
+    ]
     paired = [(8, pairs(glass, glass.figure(glass.pairs)))] if glass.pairs else []
     return (
         Board(f"ioc-{glass.name}", glass.label, ("ioc", glass.short))

@@ -86,7 +86,8 @@ def unit_board(kind: str, glasses: tuple[Glass, ...]) -> Board:
     places = glasses[0].places[0].upper() + glasses[0].places[1:]
     board = Board(f"ioc-{kind}", places, ("ioc", places), PERIODS)
     board.choice("unit", places, sql.units(kind))
-    shown = [(glass, figure) for glass in glasses for figure in _headline(glass, 4 // min(len(glasses), 4))][:6]
+    shown = [(glass, figure) for glass in glasses for figure in _headline(glass, 4 // min(len(glasses), 4))][:5]
+    shown += [(glass, share) for glass in glasses for share in glass.shares[:1]]
     board.row(7, *((width, tile(g, f, where=sql.HERE)) for width, (g, f) in zip(widths(len(shown)), shown, strict=True)))
     for glass in glasses:
         main = glass.figure(glass.trend)

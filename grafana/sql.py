@@ -1,7 +1,7 @@
 """SQL of panels: what a declared figure reads from the views of the schema `board`. Macros as in Grafana, days are Vietnamese days."""
 # ruff: noqa: S608 - the text is made of our own declarations only; viewers send ids, never SQL
 
-from streams.figures import Daily, Figure, Glass, Held, Percentile, Sum, Units
+from streams.figures import Daily, Figure, Glass, Held, Percentile, Share, Sum, Units
 from streams.lives import GROWTH
 
 ZONE = "Asia/Ho_Chi_Minh"
@@ -81,6 +81,8 @@ def _day_view(glass: Glass, figure: Figure) -> str:
 
 def day_by_day(glass: Glass, figure: Figure, days: int, where: str = "") -> str:
     """Columns time, mỗi ngày: the figure of each of the last `days` Vietnamese days, today last. where: HERE or nothing."""
+    if isinstance(figure.measured, Share):
+        return _share_by_day(glass, figure.measured, days, where)
     return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, {_of_days(glass, figure)} AS {named(EVERY_DAY)}
 FROM generate_series({DAY} - {days - 1}, {DAY}, interval '1 day') AS each
 LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date AND d.day BETWEEN {DAY} - {days - 1} AND {DAY}{where}
@@ -103,6 +105,18 @@ FROM generate_series({DAY} - {days - 1}, {DAY}, interval '1 day') AS each
 LEFT JOIN {_day_view(glass, figure)} d ON d.day = each::date AND d.day BETWEEN {DAY} - {days - 1} AND {DAY}{where}
 LEFT JOIN unit_ever u ON u.code = d.unit AND {of}
 GROUP BY each ORDER BY 1"""
+
+
+def _share_by_day(glass: Glass, share: Share, days: int, where: str) -> str:
+    """A day is null where no unit of the other department has anything."""
+    within = f"day BETWEEN {DAY} - {days - 1} AND {DAY} AND unit IS NOT NULL{where}"
+    return f"""SELECT each::timestamp AT TIME ZONE '{ZONE}' AS time, round(100 * sum(coalesce(p.n, 0)) / sum(w.n), 1)::float8 AS {named(EVERY_DAY)}
+FROM generate_series({DAY} - {days - 1}, {DAY}, interval '1 day') AS each
+LEFT JOIN (SELECT day, unit, sum({share.whole}) AS n FROM {share.of}_1d WHERE {within} GROUP BY 1, 2 HAVING sum({share.whole}) > 0) AS w
+  ON w.day = each::date
+LEFT JOIN (SELECT day, unit, sum({share.part}) AS n FROM {glass.name}_1d WHERE {within} GROUP BY 1, 2) AS p
+  ON p.day = w.day AND p.unit = w.unit
+GROUP BY 1 ORDER BY 1"""
 
 
 def this_month(glass: Glass, figure: Figure) -> str:

@@ -14,7 +14,7 @@ from sinks.parts import STEP, Cell, Connection, Part, Position, Where, steps
 from streams.department import Department, department
 from streams.errors import Misconfigured
 from streams.event import VIETNAM, micros, moment
-from streams.figures import Daily, Figure, Held, Measured, Percentile, Sum, Units
+from streams.figures import Daily, Figure, Held, Measured, Percentile, Share, Sum, Units
 from streams.lives import bound
 
 MOST_COUNTED = 40_000  # records that are looked through to count a figure's events at once; beyond it the pages still hold them all
@@ -157,6 +157,8 @@ def value(connection: Connection, owner: Department, figure: Figure, cell: Cell)
         row = connection.execute(query, where.values).fetchone()
         return row[0] if row else None
 
+    if isinstance(measured, Share):
+        return None  # no events of one department make it
     if isinstance(measured, Daily):
         return one(where.of("select count(distinct member) from {0}", sql.Identifier(f"{owner.name}_counted"))) or None
     if isinstance(measured, Percentile):

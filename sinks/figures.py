@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 from sinks import units
 from sinks.archive.chain import events_name
 from sinks.migrations import schema
+from sinks.shares import shares
 from streams.department import Department, department, departments
 from streams.event import VIETNAM
 from streams.figures import Held
@@ -75,6 +76,10 @@ def figures(
             _percentiles(connection, chosen, by, bounds, rows)
         if chosen.glass.online and by == "total" and rows:
             _online(connection, chosen, rows[None], as_of)
+        if places is None:
+            for share, found in shares(connection, chosen, by, bounds).items():
+                for key, percent in found.items():
+                    rows.setdefault(key, _empty(chosen))[share] = percent
         for name_held, cause in _held(chosen).items():
             _count_held(connection, chosen, by, bounds, rows, name_held, cause)
         said = "heard_1m where department = %(name)s and minute < %(as_of)s" if as_of else "heard where department = %(name)s"
@@ -93,6 +98,7 @@ def _keys(chosen: Department) -> list[str]:
     keys = [*chosen.finish(dict.fromkeys(chosen.measures, 0)), chosen.distinct]
     keys += [f"{chosen.histogram}_p50", f"{chosen.histogram}_p95"] if chosen.histogram else []
     keys += ["online", "valid"] if chosen.glass.online else []
+    keys += [share.name for share in chosen.glass.shares]
     return [*keys, *_held(chosen)]
 
 

@@ -14,7 +14,7 @@ from sinks.lives import histories
 from streams.department import Department
 from streams.errors import Misconfigured
 from streams.event import micros, moment
-from streams.figures import Daily, Figure, Held, Measured, Percentile, Sum, Units
+from streams.figures import Daily, Figure, Held, Measured, Percentile, Share, Sum, Units
 from streams.lives import MINUTE_US, Count, Registry
 
 Connection = psycopg.Connection[Any]
@@ -180,7 +180,7 @@ def _amount(owner: Department, measured: Measured) -> Callable[[Count], int | No
         return lambda count: count.spread
     if isinstance(measured, Daily):
         return lambda count: 1 if count.member is not None else None
-    if isinstance(measured, Held):
+    if isinstance(measured, Held | Share):
         return lambda count: None
     place = owner.measures.index(measured.measure)
     if isinstance(measured, Units):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Format = Literal["count", "money", "seconds"]
+Format = Literal["count", "money", "seconds", "percent"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,17 @@ class Held:
     cause: str
 
 
-Measured = Sum | Units | Daily | Percentile | Held
+@dataclass(frozen=True)
+class Share:
+    """How much of the measure `whole` of the department `of` the own measure `part` comes to, in percent: over those units and days for which the
+    other has any, so that a unit that does not report changes nothing."""
+
+    part: str
+    of: str
+    whole: str
+
+
+Measured = Sum | Units | Daily | Percentile | Held | Share
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,7 @@ class Figure:
 @dataclass(frozen=True)
 class Glass:
     """What the glass says of a department. pairs: the figure drawn by pair of units, where counts name the other unit in their kind (`VR>01901`).
+    shares: figures over two departments (`Share`); no events of their own explain them.
     online: the measure that tells which units are on line now. place: its rank among them. silent_after_seconds: a source not heard for longer makes
     figures stale. headline: the figures of its large tiles; trend, ranking, month: those drawn over the day, by unit
     and over this month. law: the rules its figures rest on. places, place_kind: what its units are called, and their kind in the unit
@@ -96,6 +107,7 @@ class Glass:
     network: tuple[str, ...] = ()
     pairs: str | None = None
     online: str | None = None
+    shares: tuple[Figure, ...] = ()
 
     def figure(self, name: str) -> Figure:
         """The figure of that name (KeyError when there is none)."""

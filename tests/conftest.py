@@ -3,14 +3,18 @@
 import os
 from collections.abc import Iterator
 
-import hypothesis
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from deploy.embedded import parts as embedded
 from deploy.embedded.parts import Parts
 from streams.settings import Settings
 
-hypothesis.settings.register_profile("prove", deadline=None)
+# A shared machine makes an example slow, and that proves nothing. `--hypothesis-profile=prove` is for longer searches.
+hypothesis_settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.register_profile("prove", hypothesis_settings.get_profile("house"))
+hypothesis_settings.load_profile("house")
 
 KEPT = ("IOC_CHROMIUM", "IOC_DEBIAN_ARCHIVE")
 

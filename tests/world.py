@@ -6,12 +6,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from streams.department import NAMES
 from streams.departments.einvoice import Answer, Einvoice, Facts, Invoice, Notice
 from streams.departments.payment import Payment
 from streams.departments.telehealth import Telehealth
 from streams.departments.visit import Visit
 from streams.event import Rejected
 from tests.bench import events as day
+from tests.stories import story
 
 SECOND_US = 1_000_000
 
@@ -24,7 +26,18 @@ def arrivals(total: int, seed: int = 1) -> list[tuple[str, Any]]:
     for name, event in day.events(total, day.Truth(), seed):
         found.append((name, event))
         found += [(told, more) for told, more in _after(event, chance) if chance.random() < 0.12]
+    for name in sorted({*NAMES} - {*day.SHARES}):
+        found += [(name, event) for event in _others(name, chance, total // 10)]
     return sorted(found, key=lambda pair: int(pair[1].known_at_us))
+
+
+def _others(name: str, chance: random.Random, count: int) -> Iterator[Any]:
+    """Of a department that the day of the bench leaves out: its story, spread over that day."""
+    for event in story(name, chance, count):
+        known = day.DAY_START_US + chance.randrange(day.DAY_SECONDS) * SECOND_US
+        yield replace(
+            event, id=f"{chance.getrandbits(128):032x}", known_at_us=known, event_time_us=known - chance.randrange(900) * SECOND_US
+        )
 
 
 def _after(event: Any, chance: random.Random) -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,7 @@ from streams.errors import Misconfigured
 from streams.event import Event
 from streams.pseudonym import Pseudonyms
 
-__all__ = ["DEPARTMENT_FORMATS", "FORMATS", "Arrival", "Format", "load"]
+__all__ = ["DEPARTMENT_FORMATS", "FORMATS", "PLAIN", "Arrival", "Format", "load"]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Bank statements and notifications of ISO 20022 (camt.052, 053, 054, any version): what really stands on the hospital's account."""
 
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from itertools import chain
@@ -14,10 +15,11 @@ from streams.event import day_start_us
 
 MAX_BYTES = 16 * 1024 * 1024  # a day of a large hospital: ten thousand entries of a kilobyte and a half
 
-_MESSAGES = ("BkToCstmrStmt", "BkToCstmrDbtCdtNtfctn", "BkToCstmrAcctRpt")
+_MESSAGES = re.compile(r"BkToCstmr(?:Stmt|DbtCdtNtfctn|AcctRpt)(?:V\d\d)?", re.ASCII)  # the first version has its number in the name
 _STATEMENTS = ("Stmt", "Ntfctn", "Rpt")
 _BANKS = {"HDBCVNVX": "hdbank"}  # by BIC; any other bank is named by the source's option `bank`
 _RETURNS = ("RRTN", "RPCR", "RIMB")  # BkTxCd SubFmlyCd: returned, cancelled, reimbursed
+_CLOSING = ("CLBD", "CLAV")  # Bal/Tp: closing booked, closing available
 _NO_REFERENCE = ("", "NOTPROVIDED", "NONREF")
 
 Element = etree._Element
@@ -39,7 +41,7 @@ def split(raw: bytes) -> list[bytes]:
 
 def _alone(message: Element, statement: Element) -> Iterator[bytes]:
     entries = [kid for kid in statement if _name(kid) == "Ntry"]
-    for kid in [kid for kid in statement if _name(kid) not in ("Id", "CreDtTm", "Acct")]:
+    for kid in [kid for kid in statement if _name(kid) not in ("Id", "CreDtTm", "FrToDt", "Acct", "Bal")]:
         statement.remove(kid)
     shell = deepcopy(message)
     shell.append(statement)
@@ -65,22 +67,22 @@ def parse(raw: bytes, arrival: Arrival) -> list[Payment]:
             at = _instant(_text(statement, "CreDtTm") or said, "CreDtTm")
             for entry in statement:
                 if _name(entry) == "Ntry":
-                    found += [receipt.event(each, arrival) for each in _entry(entry, bank, account, at)]
+                    found += [receipt.event(each, arrival) for each in _entry(entry, statement, bank, account, at)]
     return found
 
 
-def _entry(entry: Element, bank: str, account: str, said_at_us: int | None) -> Iterator[Receipt]:
+def _entry(entry: Element, statement: Element, bank: str, account: str, said_at_us: int | None) -> Iterator[Receipt]:
     """What an entry tells: of each of its transactions, where they have amounts of their own, else of itself."""
     if (_text(entry, "Sts", "Cd") or _text(entry, "Sts") or "BOOK") != "BOOK":
         return
     way, reversal = _text(entry, "CdtDbtInd"), _text(entry, "RvslInd") in ("true", "1")
     if way not in ("CRDT", "DBIT"):
         raise Reject("field", "CdtDbtInd is neither CRDT nor DBIT" if way else "CdtDbtInd is absent")
-    booked = _booked(entry)
     details = [each for group in entry if _name(group) == "NtryDtls" for each in group if _name(each) == "TxDtls"]
     given_back = way == "DBIT" and (reversal or _is_returned(entry, details))
     if not given_back and (way == "DBIT" or reversal):
         return
+    booked = _booked(entry, statement, said_at_us)
     several = len(details) > 1 and all(_amount(each) is not None for each in details)
     for each in details if several else [entry]:
         amount = _amount(each)
@@ -101,12 +103,12 @@ def _reference(entry: Element | None, details: list[Element]) -> str:
     """The bank's own number of the transaction, which its notices carry as transactionId; else what others call it. Raises Reject `missing`."""
     found = [_text(each, "Refs", "AcctSvcrRef") for each in details]
     found += [_text(entry, "AcctSvcrRef")] if entry is not None else []
-    found += [_text(each, "Refs", name) for each in details for name in ("TxId", "EndToEndId", "InstrId")]
+    found += [_text(each, "Refs", name) for each in details for name in ("TxId", "EndToEndId", "InstrId", "UETR")]
     found += [_text(entry, "NtryRef")] if entry is not None else []
     for each in found:
         if each.upper() not in _NO_REFERENCE:
             return each
-    raise Reject("missing", "the entry has no reference: AcctSvcrRef, TxId, EndToEndId, InstrId, NtryRef")
+    raise Reject("missing", "the entry has no reference: AcctSvcrRef, TxId, EndToEndId, InstrId, UETR, NtryRef")
 
 
 def _amount(element: Element) -> int | None:
@@ -120,18 +122,27 @@ def _amount(element: Element) -> int | None:
     return receipt.money(found.text, "Amt")
 
 
-def _booked(entry: Element) -> int:
-    for name in ("BookgDt", "ValDt"):
-        at = _instant(_text(entry, name, "DtTm"), name)
+def _booked(entry: Element, statement: Element, said_at_us: int | None) -> int:
+    """When the bank booked it. Both dates of an entry may be absent: then it is of the day its statement closes, else of when that was made.
+
+    Raises Reject: `time`, `missing`.
+    """
+    closings = ((kid, "Dt") for kid in statement if _name(kid) == "Bal" and _text(kid, "Tp", "CdOrPrtry", "Cd") in _CLOSING)
+    for holder, name in chain(((entry, "BookgDt"), (entry, "ValDt")), closings):
+        at = _instant(_text(holder, name, "DtTm"), name)
         if at is not None:
             return at
-        written = _text(entry, name, "Dt")
+        written = _text(holder, name, "Dt")
         if written:
             day = times.day(written)
             if day is None:
                 raise Reject("time", f"{name} is not a day written YYYY-MM-DD")
             return day_start_us(day)
-    raise Reject("missing", "neither BookgDt nor ValDt is there")
+    at = _instant(_text(statement, "FrToDt", "ToDtTm"), "ToDtTm")
+    at = said_at_us if at is None else at
+    if at is None:
+        raise Reject("missing", "there is no BookgDt, no ValDt, and the statement has no date either")
+    return at
 
 
 def _instant(written: str, name: str) -> int | None:
@@ -146,7 +157,7 @@ def _instant(written: str, name: str) -> int | None:
 def _message(root: Element) -> Element:
     """The message in a document, whatever wraps it. Raises Reject `field`."""
     for element in root.iter(etree.Element):
-        if _name(element) in _MESSAGES:
+        if _MESSAGES.fullmatch(_name(element)):
             return element
     raise Reject("field", "the document holds no BkToCstmrStmt, BkToCstmrDbtCdtNtfctn or BkToCstmrAcctRpt")
 

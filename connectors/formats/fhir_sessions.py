@@ -27,6 +27,7 @@ _STATUSES = {name: name for name in ("planned", "arrived", "in-progress", "finis
     "completed": "finished",
     "discontinued": "cancelled",
 }
+_R5 = ("actualPeriod", "plannedStartDate", "plannedEndDate", "subjectStatus", "virtualService")  # R4's Encounter has none of them
 _PRESENT = ("arrived", "triaged", "receiving-care", "on-leave")  # R5's subjectStatus, while status is still planned
 _APPOINTMENTS = dict.fromkeys(("proposed", "pending", "booked", "arrived", "checked-in", "waitlist"), "planned") | {
     "fulfilled": "fulfilled",
@@ -208,11 +209,13 @@ def _status(resource: Resource, known: Mapping[str, str], kind: str) -> str:
 
 
 def _codes(resource: Resource) -> list[str]:
-    """The class codes: of R4's Coding, of R5's list of CodeableConcepts."""
+    """The class codes: of R4's Coding, of R5's list of CodeableConcepts; none where R5 says none (VR where it has a virtualService)."""
     value = resource.get("class")
     if isinstance(value, str):
         raise Reject("fhir", "Encounter.class is a plain code, as in DSTU2; R4 has a Coding there")
     codes = [code for each in (value if isinstance(value, list) else [value]) for code in _concepts(each)]
+    if not codes and value is None and any(name in resource for name in _R5):
+        return ["VR"] if resource.get("virtualService") else []  # R5 lets it be absent
     if not codes:
         raise Reject("missing", "Encounter.class has no code")
     if not all(map(_CODE.fullmatch, codes)):

@@ -8,7 +8,7 @@ from streams.event import Event
 _TOLD_BY: tuple[tuple[re.Pattern[bytes], Format], ...] = (
     (re.compile(rb'"data"\s*:\s*\{'), payos),
     (re.compile(rb'"partnerCode"\s*:'), momo),
-    (re.compile(rb'"transfer(?:Type|_type)"\s*:'), sepay),
+    (re.compile(rb'"(?:transfer(?:Type|_type)|notification_type)"\s*:'), sepay),
 )
 
 

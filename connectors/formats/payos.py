@@ -1,4 +1,4 @@
-"""payOS payment notices: a JSON POST, signed with HMAC-SHA256 over the sorted key=value pairs of `data`."""
+"""payOS payment notices, and its answers about payment links: JSON, signed with HMAC-SHA256 over the sorted key=value pairs of `data`."""
 
 import hashlib
 import hmac
@@ -9,7 +9,7 @@ import msgspec
 
 from connectors.formats import Arrival, json, receipt, times
 from connectors.formats.receipt import Receipt, text
-from streams.departments.payment import Payment
+from streams.departments.payment import Payment, Status
 from streams.errors import Reject
 
 
@@ -20,7 +20,7 @@ def split(raw: bytes) -> list[bytes]:
 
 
 def parse(raw: bytes, arrival: Arrival) -> list[Payment]:
-    """The payment of one notice; transactionDateTime is GMT+7.
+    """The payment of one notice; of an answer about a payment link its transactions, none while nobody has paid. Times are GMT+7.
 
     Raises Reject: `empty`, `too_large`, the causes of `json.read`, `signature`, `missing`, `field`, `number`, `time`, `time_out_of_range`.
     """
@@ -29,6 +29,12 @@ def parse(raw: bytes, arrival: Arrival) -> list[Payment]:
     if not isinstance(data, dict):
         raise Reject("missing", "the notice has no object named data")
     _check(data, text(notice.get("signature")), receipt.secret(arrival))
+    if "amountPaid" in data:  # a link: its `amount` is what was asked for, and its code only says that the question was answered
+        return [_event(_object(each), "00", arrival) for each in _list(data.get("transactions"))]
+    return [_event(data, text(data.get("code")) or text(notice.get("code")), arrival)]
+
+
+def _event(data: dict[str, Any], code: str, arrival: Arrival) -> Payment:
     transaction = next((found for name in ("reference", "paymentLinkId", "orderCode") if (found := text(data.get(name)))), "")
     if not transaction:
         raise Reject("missing", "data has neither reference nor paymentLinkId")
@@ -39,21 +45,20 @@ def parse(raw: bytes, arrival: Arrival) -> list[Payment]:
     at_us = times.instant(made) if made else None
     if made and at_us is None:
         raise Reject("time", "transactionDateTime is not a time written YYYY-MM-DD hh:mm:ss")
-    code = text(data.get("code")) or text(notice.get("code"))
-    return [
-        receipt.event(
-            Receipt(
-                bank=arrival.bank or "payos",
-                transaction=transaction,
-                status="paid" if code == "00" else "failed",
-                merchant=_merchant(data, arrival),
-                paid_vnd=amount,
-                paid_at_us=at_us,
-                made_at_us=None,
-            ),
-            arrival,
-        )
-    ]
+    status: Status = "paid" if code == "00" else "failed"
+    return receipt.event(Receipt(arrival.bank or "payos", transaction, status, _merchant(data, arrival), amount, at_us, None), arrival)
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list | None):
+        raise Reject("field", "transactions is not a list")
+    return value or []
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Reject("field", "a transaction is not an object")
+    return value
 
 
 def _merchant(data: dict[str, Any], arrival: Arrival) -> str:

@@ -93,6 +93,7 @@ def _message(tdiep: Node, arrival: Arrival, elements: Mapping[int, etree._Elemen
         seller=seller(arrival, sellers) if sellers.strip("- ") else (facts.invoices[0].seller if facts.invoices else None),
         question=arrival.pseudonyms("message", question) if question else None,
         unknown=tuple(sorted(package.unknown)),
+        unlisted=bool(package.unknown),
         facts=facts,
     )
 
@@ -134,6 +135,7 @@ def _bare(hdon: Node, arrival: Arrival, elements: Mapping[int, etree._Element], 
         kind="HDon",
         seller=invoice.seller,
         unknown=tuple(sorted(package.unknown)),
+        unlisted=bool(package.unknown),
         facts=facts,
     )
 

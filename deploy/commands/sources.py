@@ -67,8 +67,8 @@ def reset(
 def _heard(chosen: Settings) -> dict[str, dict[str, Any]]:
     """source -> when it last sent something, and how many of its records are held."""
     query = (
-        "select source, max(known_at) as heard_at, (select count(*) from quarantine q where q.source = h.source and q.state = 'held') as held "
-        "from heard h group by source"
+        "select source, max(known_at) as heard_at, sum(held)::bigint as held from (select source, known_at, 0 as held from heard union all "
+        "select source, max(known_at), count(*) from quarantine where state = 'held' group by 1) h group by 1"
     )
     with connect(chosen) as connection, connection.cursor(row_factory=dict_row) as cursor:
         connection.execute(sql.SQL("set search_path = {}, public").format(sql.Identifier(schema(chosen.space))))

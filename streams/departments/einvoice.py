@@ -1,12 +1,12 @@
 """E-invoices: the contract of a T-VAN message and the invoices, verdicts and notices it carries."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec.structs import replace
 
-from streams.department import Department
+from streams.department import Department, Grown
 from streams.event import DAY_US, Day, Dong, Event, Id, Key, Party, PartyKey, TimeUs, Word, day_start_us
 from streams.figures import Daily, Figure, Glass, Percentile, Sum
 from streams.lives import MINUTE_US, Count, Life, Subject
@@ -90,16 +90,18 @@ class Einvoice(Event, frozen=True, kw_only=True, omit_defaults=True):
 
     id: MTDiep. kind: MLTDiep. seller: pseudonym of TTChung/MST (or of the invoice's seller). question: id of the message it answers
     (MTDTChieu, else MGDDTu, else TBao/MTDiep). unit stays None: it follows from the seller registry. unknown: code lists' values not
-    known (`MLTDiep`, `LTBao`, `TCTBao`, `MLoi`), counted.
+    known (`MLTDiep`, `LTBao`, `TCTBao`, `MLoi`). unlisted: whether there are any, so that figures need not read which (contract 2).
     """
 
     seller: Party | None = None
     question: Id | None = None
     unknown: tuple[str, ...] = ()
     facts: Facts = Facts()
+    unlisted: bool = False
 
 
 ACCEPTED, REFUSED, CANCELLED, REPLACED = 1, 2, 4, 8
+_NO_DEVIATION = ((), ("crc_unchecked",))
 
 
 class Said(msgspec.Struct, frozen=True, array_like=True):
@@ -116,7 +118,8 @@ class Said(msgspec.Struct, frozen=True, array_like=True):
 class InvoiceState(msgspec.Struct, frozen=True, array_like=True):
     """All that is known of one invoice. Every field is a union, a minimum, a maximum or a newest: merging commutes.
 
-    coded: the earliest (tax office's SigningTime, question it answers); acknowledged: (question, earliest NNhan) of every try.
+    coded: the earliest (tax office's SigningTime, question it answers); acknowledged: (question, earliest NNhan) of every try. flagged,
+    signature: of the document that ranks first.
     """
 
     known_us: int = 0
@@ -131,6 +134,8 @@ class InvoiceState(msgspec.Struct, frozen=True, array_like=True):
     coded: tuple[int, str] | None = None
     acknowledged: tuple[tuple[str, int], ...] = ()
     replaces: tuple[str, ...] = ()
+    flagged: bool = False
+    signature: Signature | None = None
 
 
 class MessageState(msgspec.Struct, frozen=True, array_like=True):
@@ -187,11 +192,12 @@ def _merge(table: str, state: Any, known_us: int, fact: Any) -> InvoiceState | M
 def _merge_invoice(state: InvoiceState | None, known_us: int, said: Said) -> InvoiceState:
     old = _NO_INVOICE if state is None else state
     bits, rank, coded, acknowledged, replaces = old.bits | said.bits, old.rank, old.coded, old.acknowledged, old.replaces
-    document = said.document
+    document, flagged, signature = said.document, old.flagged, old.signature
     told: InvoiceState | Invoice = old
     if document is not None:
         if rank is None or (said.rank is not None and said.rank > rank):
-            rank, told = said.rank, document
+            rank, told, signature = said.rank, document, document.signature
+            flagged = document.flags not in _NO_DEVIATION
         if document.coded_at_us is not None:
             answer = (document.coded_at_us, said.question)
             coded = answer if coded is None else min(coded, answer)
@@ -209,7 +215,8 @@ def _merge_invoice(state: InvoiceState | None, known_us: int, said: Said) -> Inv
     ):
         return state
     value, tax, signed = told.value_vnd, told.tax_vnd, told.signed_at_us
-    return InvoiceState(known_us, bits, rank, told.seller, told.form, told.day, value, tax, signed, coded, acknowledged, replaces)
+    by, form, day = told.seller, told.form, told.day
+    return InvoiceState(known_us, bits, rank, by, form, day, value, tax, signed, coded, acknowledged, replaces, flagged, signature)
 
 
 def _merge_message(state: MessageState | None, known_us: int, said: MessageState) -> MessageState:
@@ -276,11 +283,23 @@ def _message_follows(id: str, new: MessageState) -> Iterable[tuple[Subject, int,
     return told
 
 
+MORE = ("unlisted", "flagged", "signed", "unsigned", "invalid")
+_NOTHING_SAID = (0,) * len(MORE)
+_LOOKED_AT = {
+    (flagged, said): (0, int(flagged), *(int(said == each) for each in get_args(Signature)))
+    for flagged in (False, True)
+    for said in (None, *get_args(Signature))
+}
+_LISTED = (1, *(0,) * 8, *_NOTHING_SAID)
+_UNLISTED = (1, *(0,) * 8, 1, 0, 0, 0, 0)
+
+
 def _counts(state: InvoiceState, units: Mapping[str, str]) -> Count | None:
     """None until the document itself was seen: a verdict on an unknown invoice waits for it (domain 10, rule 2)."""
     if state.rank is None:
         return None
     bits, signed = state.bits, state.signed_at_us
+    measures: tuple[int, ...]
     if bits & CANCELLED:
         measures = (0, 1, 0, 0, 0, 1, 0, 0, 0)
     elif bits & REPLACED:
@@ -291,6 +310,10 @@ def _counts(state: InvoiceState, units: Mapping[str, str]) -> Count | None:
         measures = (0, 1, 0, 1, 0, 0, 0, 0, 0)
     else:  # pending
         measures = (0, 1, 0, 0, 1, 0, 0, state.value_vnd, state.tax_vnd)
+    if state.flagged or state.signature is not None:
+        measures += _LOOKED_AT[state.flagged, state.signature]
+    else:
+        measures += _NOTHING_SAID
     seconds = None
     if state.coded is not None:  # from the acknowledgement of the question it answers, else from the seller's signature (tvan 2)
         coded_at_us, question = state.coded
@@ -309,7 +332,7 @@ def _also(event: Einvoice, registered: Callable[[str, int], str]) -> Count | Non
     if event.kind == "HDon":  # a bare document is no message
         return None
     minute = event.event_time_us - event.event_time_us % MINUTE_US
-    return Count(minute, registered(event.seller or "", event.known_at_us), event.kind, (1, 0, 0, 0, 0, 0, 0, 0, 0))
+    return Count(minute, registered(event.seller or "", event.known_at_us), event.kind, _UNLISTED if event.unlisted else _LISTED)
 
 
 GLASS = Glass(
@@ -426,6 +449,52 @@ GLASS = Glass(
             Daily("einvoice_sellers", "sellers"),
             formula="đếm mã số thuế khác nhau (đã mã hóa) có ít nhất một hóa đơn có NLap trong ngày; chi nhánh 13 số tính riêng",
         ),
+        Figure(
+            "unlisted",
+            "Thông điệp có mã lạ",
+            "thông điệp",
+            "Thông điệp T-VAN mang mã không có trong danh mục nào (phiên bản, loại thông điệp, loại thông báo, tính chất, mã lỗi); "
+            "giữ lại, không làm đổi trạng thái hóa đơn.",
+            Sum("unlisted"),
+            good="less",
+            formula="đếm MTDiep khác nhau có ít nhất một giá trị PBan, MLTDiep, LTBao, TCTBao, TThai, TCHDon, TTTNCCQT, TTTNhan hoặc MLoi "
+            "ngoài danh mục, theo phút của chính thông điệp",
+        ),
+        Figure(
+            "flagged",
+            "Hóa đơn có dấu hiệu sai",
+            "hóa đơn",
+            "Hóa đơn mà nội dung lệch quy định: tổng tiền không khớp, mã số thuế sai số kiểm tra, thiếu tỷ giá và tương tự; vẫn được tính.",
+            Sum("flagged"),
+            good="less",
+            formula="đếm hóa đơn mà bản đang có hiệu lực mang ít nhất một dấu hiệu (mã QR không kiểm tra được thì không kể)",
+        ),
+        Figure(
+            "signed",
+            "Chữ ký hợp lệ",
+            "hóa đơn",
+            "Hóa đơn mà mọi chữ ký số đều đúng và dẫn đến tổ chức chứng thực đã khai báo.",
+            Sum("signed"),
+            formula="đếm hóa đơn mà bản đang có hiệu lực có chữ ký (XMLDSig) trên DLHDon, tất cả đều đúng vào giờ ký; chỉ khi nguồn bật kiểm tra",
+        ),
+        Figure(
+            "unsigned",
+            "Không có chữ ký",
+            "hóa đơn",
+            "Hóa đơn không mang chữ ký số nào.",
+            Sum("unsigned"),
+            good="less",
+            formula="đếm hóa đơn mà bản đang có hiệu lực không có chữ ký; chỉ khi nguồn bật kiểm tra",
+        ),
+        Figure(
+            "invalid",
+            "Chữ ký không hợp lệ",
+            "hóa đơn",
+            "Hóa đơn có chữ ký số sai, hết hạn hoặc không dẫn đến tổ chức chứng thực đã khai báo.",
+            Sum("invalid"),
+            good="less",
+            formula="đếm hóa đơn mà bản đang có hiệu lực có ít nhất một chữ ký không đúng; chỉ khi nguồn bật kiểm tra",
+        ),
     ),
     month="value_vnd",
     law="Nghị định 123/2020/NĐ-CP, sửa đổi bởi Nghị định 70/2025/NĐ-CP; Thông tư 32/2025/TT-BTC; "
@@ -440,7 +509,8 @@ DEPARTMENT = Department(
     domain="tax",
     late_after_seconds=900,
     subject=lambda event: event.seller or event.question or event.id,
-    measures=("messages", "invoices", "accepted", "rejected", "pending", "cancelled", "replaced", "value_vnd", "tax_vnd"),
+    measures=("messages", "invoices", "accepted", "rejected", "pending", "cancelled", "replaced", "value_vnd", "tax_vnd", *MORE),
+    grown=(Grown(fields=("unlisted",), measures=MORE),),
     histogram="code_seconds",
     distinct="sellers",
     members=True,
@@ -452,6 +522,6 @@ DEPARTMENT = Department(
         stands_on=lambda state: state.rank[2],
         follows=_follows,
         also=_also,
-        also_counts=("messages",),
+        also_counts=("messages", "unlisted"),
     ),
 )

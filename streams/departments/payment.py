@@ -7,7 +7,7 @@ import msgspec
 
 from streams.department import Department, Grown
 from streams.event import Dong, Event, Id, TimeUs
-from streams.figures import Figure, Glass, Held, Sum, Units
+from streams.figures import Figure, Glass, Held, Share, Sum, Units
 from streams.lives import MINUTE_US, Count, Life, Told
 
 Status = Literal["unknown", "failed", "mismatched", "paid", "refunded", "credited"]
@@ -215,6 +215,29 @@ GLASS = Glass(
         ),
     ),
     month="paid_vnd",
+    shares=(
+        Figure(
+            "cashless_percent",
+            "Tỷ lệ không tiền mặt",
+            "%",
+            "Số thu không tiền mặt so với số tiền người bệnh trả, của những bệnh viện và ngày đã có hồ sơ XML1; chưa có hồ sơ thì để trống.",
+            Share("paid_vnd", "visit", "patient_vnd"),
+            "percent",
+            brief="Không tiền mặt",
+            formula="100 × tổng số thu (đã trừ hoàn) ÷ tổng (T_BNTT + T_BNCCT) của các lượt đã thanh toán, cùng bệnh viện, cùng ngày",
+        ),
+        Figure(
+            "cashless_count_percent",
+            "Giao dịch không tiền mặt trên lượt có trả tiền",
+            "%",
+            "Số giao dịch không tiền mặt thành công so với số lượt khám người bệnh có trả tiền, cùng bệnh viện, cùng ngày; "
+            "một lượt trả nhiều lần thì quá 100 %.",
+            Share("receipts", "visit", "payers"),
+            "percent",
+            brief="Giao dịch trên lượt trả tiền",
+            formula="100 × số giao dịch thành công ÷ số lượt đã thanh toán có T_BNTT + T_BNCCT lớn hơn 0, cùng bệnh viện, cùng ngày",
+        ),
+    ),
     law="Chưa có văn bản nào định nghĩa chỉ tiêu này; theo quy cách báo có của ngân hàng (HDBank v1.0.3 ngày 28/06/2024, VNPAY IPN, payOS, "
     "MoMo, SePay), sao kê ISO 20022 camt.053/054 và chuẩn VietQR/NAPAS.",
 )

@@ -78,7 +78,7 @@ def _counts(state: VisitState, units: Mapping[str, str]) -> Count | None:
 
 GLASS = Glass(
     name="visit",
-    place=4,
+    place=5,
     label="Khám bệnh, chữa bệnh",
     short="Lượt khám",
     places="bệnh viện",

@@ -138,6 +138,16 @@ def _encounters(chance: random.Random, total: int) -> Records:
         }), 1  # fmt: skip
 
 
+def _heartbeats(chance: random.Random, total: int) -> Records:
+    for number in range(total):
+        yield orjson.dumps({
+            "session": f"vc-{number // 150}", "site": f"38{chance.randint(1, 27):03d}", "endpoint": "phong-hop", "peer": "01901",
+            "measured_at": f"2026-11-17T0{chance.randrange(7, 9)}:{chance.randrange(60):02d}:{number % 6}0+07:00",
+            "in_kbps": round(chance.gauss(6000, 1500), 1), "in_loss_percent": round(chance.uniform(0, 3), 2),
+            "out_kbps": round(chance.gauss(6000, 1000), 1), "out_loss_percent": round(chance.uniform(0, 3), 2), "rtt_ms": chance.randrange(20, 80),
+        }), 1  # fmt: skip
+
+
 def _hdbank(chance: random.Random, total: int) -> Records:
     for number in range(total):
         amount = f"{chance.randrange(50_000, 9_000_000)}.00"
@@ -176,6 +186,7 @@ def _payos(chance: random.Random, total: int) -> Records:
 PARTS = (
     Part("parsers: T-VAN", "invoices/s", "tvan", _invoices, 6_000, 3_000),
     Part("parsers: FHIR R4", "Encounters/s", "fhir", _encounters, 12_000, 8_000),
+    Part("parsers: heartbeats", "heartbeats/s", "telequality", _heartbeats, 20_000, 10_000),
     Part("parsers: HDBank notices", "notices/s", "hdbank", _hdbank, 40_000, 30_000, SECRET),
     Part("parsers: VNPAY notices", "notices/s", "vnpay", _vnpay, 40_000, 30_000, SECRET),
     Part("parsers: payOS notices", "notices/s", "payos", _payos, 40_000, 30_000, SECRET),

@@ -22,7 +22,8 @@ PANELS = [pytest.param(panel, id=f"{board['uid']}-{panel['id']}") for board in B
 DAY = Range(datetime(2026, 4, 12, 18, tzinfo=UTC), datetime(2026, 4, 12, 20, tzinfo=UTC))
 
 DOORS = {
-    "einvoice": "messages invoices accepted rejected pending cancelled replaced value_vnd tax_vnd sellers code_seconds_p50 code_seconds_p95",
+    "einvoice": "messages invoices accepted rejected pending cancelled replaced value_vnd tax_vnd sellers code_seconds_p50 code_seconds_p95 "
+    "unlisted flagged signed unsigned invalid",
     "telehealth": "sessions finished cancelled planned minutes sites not_telehealth",
     "telequality": "measured_minutes bad_minutes slow_minutes lossy_minutes sites",
     "payment": "receipts paid_vnd mismatched failed unknown refused hospitals refunds refunded_vnd matched unstated unnotified differs stated_vnd",

@@ -30,6 +30,7 @@ FHIR = [case for case in ACCEPTED if case.format == "fhir" and case.raw.count(b"
 OPEN = replace(CASES[0].arrival, trusted=True)
 NAMES = ["resourceType", "id", "status", "class", "code", "coding", "period", "start", "meta", "versionId", "serviceProvider"]
 NAMES += ["partnerCode", "resultCode", "transId", "responseTime", "refundTrans", "transferType", "transferAmount", "transactionDate"]
+NAMES += ["notification_type", "transaction", "transaction_status", "transaction_amount", "transactions", "amountPaid"]
 NAMES += ["reference", "identifier", "value", "entry", "resource", "data", "sign", "items", "transactionId", "paidAmount", "amount"]
 LAW = settings(deadline=None, database=None)  # the machine is shared: a slow example proves nothing
 MOMO_SIGNED = [

@@ -106,7 +106,7 @@ def test_an_invoice_is_one_of_accepted_rejected_pending_cancelled_replaced() -> 
     world.take(LIFE_OF_EVERYTHING)
     assert {m: world.total(m) for m in world.measures} == {
         "messages": 19, "invoices": 9, "accepted": 3, "rejected": 4, "pending": 0, "cancelled": 1, "replaced": 1,
-        "value_vnd": 108 * (2 + 5 + 9), "tax_vnd": 8 * (2 + 5 + 9),
+        "value_vnd": 108 * (2 + 5 + 9), "tax_vnd": 8 * (2 + 5 + 9), "unlisted": 0, "flagged": 0, "signed": 0, "unsigned": 0, "invalid": 0,
     }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from deploy.commands import rules, rules_template
-from streams.department import departments
+from streams.department import department, departments
 from streams.errors import Misconfigured
 from streams.rules import linting, reading, tested
 from streams.rules.measure import LEDGER, MEASURES
@@ -134,7 +134,7 @@ def test_a_new_rule_can_be_read_and_holds_its_test(measure: tuple[str, str]) -> 
 
 def test_a_new_rule_about_nothing_is_refused() -> None:
     with pytest.raises(Misconfigured, match="did you mean 'mismatched'"):
-        rules_template.rule(departments()[1], "mismatchd")
+        rules_template.rule(department("payment"), "mismatchd")
 
 
 def test_the_ready_rules_are_copied_once(tmp_path: Path) -> None:

@@ -3,14 +3,18 @@
 import hashlib
 import hmac
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import typer
 from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
 
+from deploy.commands import keys as doors
 from streams import keyring, pseudonym, sealing
 from streams.errors import Misconfigured
 from streams.pseudonym import DOMAINS, Pseudonyms
@@ -155,3 +159,32 @@ def test_a_newer_key_of_a_domain_follows_and_takes_over_when_the_older_is_let_go
     assert pseudonym.load(tmp_path).domain("tax")("mst", "1") == newer("mst", "1")
     with pytest.raises(Misconfigured, match="one key only"):
         keyring.retire(tmp_path, "tax", NOW, 0)
+
+
+def test_ioc_keys_tells_ids_and_never_keys_and_lets_a_newer_one_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keyring.make(tmp_path)
+    monkeypatch.setenv("IOC_STATE_DIR", str(tmp_path))
+    app = typer.Typer()
+    doors.register(app)
+    said = ""
+
+    def ioc(*words: str) -> Result:
+        nonlocal said
+        found = CliRunner().invoke(app, ["keys", *words])
+        said += found.output
+        return found
+
+    assert json.loads(ioc("rotate", "tax", "--json").stdout) == {"domain": "tax", "id": "02"}
+    rows = json.loads(ioc("list", "--json").stdout)["rows"]
+    assert [(row["domain"], row["id"], row["does"]) for row in rows][:3] == [
+        ("tax", "01", "names"),
+        ("tax", "02", "takes over"),
+        ("health", "01", "names"),
+    ]
+    assert {row["does"] for row in rows if row["domain"] == "sealing"} == {"seals", "opens"}
+    assert isinstance(ioc("retire", "tax").exception, Misconfigured)
+    assert json.loads(ioc("retire", "tax", "--early", "--json").stdout) == {"domain": "tax", "gone": "01"}
+    for wrong in (("rotate", "taxes"), ("retire", "sealing"), ("retire", "health", "--early")):
+        assert isinstance(ioc(*wrong).exception, Misconfigured), wrong
+    held = "".join(secrets_of(tmp_path, name).read_text() for name in ("keys.json", "quarantine.json"))
+    assert not any(secret in said for secret in re.findall(r"[0-9a-f]{64}", held))

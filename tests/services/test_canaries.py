@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import parse_qsl, quote_plus, urlencode
 
 import httpx
 import psycopg
@@ -46,8 +46,28 @@ PERSON, WORDS = f"NGUYỄN THỊ {LETTERS}", f"đau ngực trái {LETTERS}"
 CCCD, PHONE, CARD, MST = f"001{DIGITS}", f"0{DIGITS}", f"GD4010{DIGITS}", f"0{DIGITS}"
 SECRET = b"shared-with-the-departments"
 BANKS = ("hdbank", "vnpay", "payos")
-FIGURES = {"TgTThue", "TgTTTBSo", "TgTCThue", "TgTToan", "amount", "paidAmount", "transactionAmount", "versionId"}  # a number there is one
-FIGURES |= {"transferAmount", "createdTime", "responseTime", "Amt", "T_TONGCHI_BV", "T_TONGCHI", "T_BNTT", "T_BNCCT", "T_BHTT"}
+FIGURES = {
+    "TgTThue",
+    "TgTTTBSo",
+    "TgTCThue",
+    "TgTToan",
+    "amount",
+    "paidAmount",
+    "transactionAmount",
+    "versionId",
+}  # a number there is one, or a time
+FIGURES |= {
+    "transferAmount",
+    "createdTime",
+    "responseTime",
+    "Amt",
+    "T_TONGCHI_BV",
+    "T_TONGCHI",
+    "T_BNTT",
+    "T_BNCCT",
+    "T_BHTT",
+    "vnp_Amount",
+}
 
 
 def traces() -> list[bytes]:
@@ -433,14 +453,24 @@ def test_rule_12_whatever_field_of_a_record_holds_a_canary_no_message_and_no_log
 
 def mutated(case: Case) -> Iterator[tuple[str, bytes]]:
     """The case's record with each of its fields in turn named, filled or extended with a canary: (field, record)."""
-    if case.raw.lstrip()[:1] == b"<" or case.format == "tvan":
+    start = case.raw.lstrip(b"\xef\xbb\xbf \r\n\t")[:1]
+    if start == b"<" or case.format == "tvan":
         yield from _mutated_xml(case.raw)
+    elif start not in (b"{", b"["):
+        yield from _mutated_query(case.raw)
     else:
         try:
             held = json.loads(case.raw)
         except ValueError:
             return
         yield from ((field, json.dumps(held).encode()) for field in _mutated_json(held, ""))
+
+
+def _mutated_query(raw: bytes) -> Iterator[tuple[str, bytes]]:
+    pairs = parse_qsl(raw.decode("utf-8", "replace").strip())
+    for place, (name, _) in enumerate(pairs):
+        for canary in (PERSON, PHONE, DIGITS):
+            yield name, urlencode([*pairs[:place], (name, canary), *pairs[place + 1 :]]).encode()
 
 
 def _mutated_xml(raw: bytes) -> Iterator[tuple[str, bytes]]:

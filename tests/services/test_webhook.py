@@ -133,6 +133,7 @@ def hooks(settings: Settings, bootstrap: str, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("BANK_SECRET", SECRET.decode())
     sources = [source(f"bank-{bank}", bank) for bank in BANKS]
     sources += [source(f"bank-{way}", "sepay", auth=way) for way in ("apikey", "bearer")]
+    sources += [Source(name="video", department="telequality", connector="webhook", credential="env:BANK_SECRET")]
     own = settings.model_copy(update={"space": f"hooks-{uuid.uuid4().hex[:8]}", "sources": tuple(sources)})
     create_topics(own, bootstrap)
     with served(own, bootstrap) as client:
@@ -233,6 +234,17 @@ def test_sepay_is_known_by_its_header(hooks: Hooks, way: str, header: str, right
     answer = hooks.client.post(f"/hooks/bank-{way}", content=sepay_body(1), headers={"Authorization": header})
     assert said(answer) == (CONFIRMED if right else FORGED)["sepay"]
     assert len(hooks.held("payment")) == right
+
+
+def test_a_push_of_plain_records_is_taken_record_by_record_from_who_knows_the_secret(hooks: Hooks) -> None:
+    beat = {"session": "s", "site": "38001", "measured_at": "2026-11-20T09:00:00+07:00", "in_kbps": 5000, "in_loss_percent": 0}
+    body = json.dumps([beat, beat | {"in_kbps": "fast"}, beat | {"site": "38002"}]).encode()
+    assert said(hooks.client.post("/hooks/video", content=body, headers={"Authorization": "Apikey a guess"}))[0] == 401
+    assert hooks.held("telequality") == []
+    answer = hooks.client.post("/hooks/video", content=body, headers={"Authorization": f"Apikey {SECRET.decode()}"})
+    assert said(answer) == (200, {"success": True})
+    assert [event["unit"] for event in hooks.held("telequality")] == ["38001", "38002"]
+    assert sorted(reject["cause"] for reject in hooks.held("rejects")) == ["field", "signature"]
 
 
 @pytest.mark.parametrize("how", ["form", "basic", "login"])
