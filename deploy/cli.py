@@ -45,6 +45,7 @@ COMMANDS = {
     "parts": ("up", "down", "doctor"), "demo": ("demo",), "pull": ("pull",), "work": ("work",), "serve": ("serve",), "wall": ("wall",), "figures": ("figures", "ledger"),
     "quarantine": ("quarantine",), "keys": ("keys",), "sources": ("sources",),
     "units": ("units",), "plans": ("plans",), "boards": ("boards",), "explain": ("explain",), "rules": ("rules",),
+    "orphans": ("orphans",),
     "incidents": ("incidents",), "alerts": ("alerts",), "replay": ("replay", "diff"), "spaces": ("spaces",), "archive": ("archive",), "scenarios": ("scenarios",),
 }  # fmt: skip
 

@@ -27,12 +27,10 @@ def given(province: str = PROVINCE) -> Given:
 
 
 def communes(province: str = PROVINCE) -> Iterator[Unit]:
-    """The communes of a province since July 2025. Raises Misconfigured for a province that there is not."""
+    """The communes of a province since July 2025."""
     rows = _rows(
         "select wardCode, ward, wardLat, wardLon, wardAreaKm2 from admin_units where provinceCode = ? order by wardCode", [province]
     )
-    if not rows:
-        raise Misconfigured(f"there is no province with the code {province}", "set web.province to a code such as 38 (Thanh Hóa)")
     for code, name, latitude, longitude, area in rows:
         yield Unit(str(code), name, "commune", COMMUNES_SINCE, None, None, None, latitude, longitude, area)
 
@@ -92,7 +90,10 @@ def _converter() -> Mapping[str, Any]:
 
 
 def _key(province: str) -> str:
-    return str(_rows("select distinct provinceKey from admin_units where provinceCode = ?", [province])[0][0])
+    rows = _rows("select distinct provinceKey from admin_units where provinceCode = ?", [province])
+    if not rows:
+        raise Misconfigured(f"there is no province with the code {province}", "set web.province to a code such as 38 (Thanh Hóa)")
+    return str(rows[0][0])
 
 
 def _before(province: str, columns: str) -> list[Any]:

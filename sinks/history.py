@@ -56,9 +56,23 @@ Read = Callable[[Connection, Department, Period], Iterator[Record]]
 """As `events`."""
 
 
+_ARRIVED = """
+with m as (select minute from ledger_1m where department = any(%(names)s) and on_time + late > 0)
+select (select hour from ledger where department = any(%(names)s) and on_time + late > 0 order by hour limit 1),
+  (select minute from m order by minute limit 1), (select minute from m order by minute desc limit 1)"""
+
+
 def extent(connection: Connection, names: Sequence[str], follows: Follows) -> tuple[int, int] | None:
-    """The first and last time of what is stored of these departments, microseconds since 1970; None where nothing is."""
-    parts = [sql.SQL("select min({0}), max({0}) from {1}").format(sql.Identifier(follows), sql.Identifier(f"{n}_event")) for n in names]
+    """Between which times lies what is stored of these departments, microseconds since 1970; None where nothing is. Of arrivals whole minutes, by the
+    ledger (whole hours of before there were minutes in it)."""
+    if follows == "known_at":
+        ((hour, first, last),) = connection.execute(_ARRIVED, {"names": [*names]}).fetchall()
+        if hour is None:
+            return None
+        if first is None:
+            return micros(hour), micros(hour) + 3_600_000_000 - 1
+        return micros(first if hour >= first.replace(minute=0) else hour), micros(last) + 60_000_000 - 1
+    parts = [sql.SQL("select min(event_time), max(event_time) from {}").format(sql.Identifier(f"{n}_event")) for n in names]
     query = sql.SQL("select min(a), max(b) from ({}) e(a, b)").format(sql.SQL(" union all ").join(parts))
     found = connection.execute(query).fetchone()
     return (micros(found[0]), micros(found[1])) if found and found[0] else None

@@ -1,6 +1,6 @@
 """Whether the firings that were decided live are those that a backtest of the same minutes decides."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -74,14 +74,25 @@ def verify(connection: Connection, space: str, since: int | None = None, until: 
     return Proof(len(judged), compared, tuple(sorted(differences, key=lambda d: (d.span.since, d.rule, d.span.group))))
 
 
-def same(live: Connection, replay: Connection, since: int, until: int) -> tuple[int, list[Differs]]:
-    """How many firings of live lie in [since, until), and those that only one of two spaces has: live and a replay of all it was told. Minutes."""
+def doubling(connection: Connection) -> frozenset[str]:
+    """The standing rules that a replay which plays each record twice decides otherwise: those that count what came again, and those they inhibit."""
+    found: set[str] = set()
+    for each in standing(connection):  # each after those that inhibit it
+        counts = each.rule.table == "ledger" and {"received", "duplicate"} & {*each.rule.columns}
+        if counts or found & {*each.rule.inhibited_by}:
+            found.add(each.rule.rule)
+    return frozenset(found)
+
+
+def same(live: Connection, replay: Connection, since: int, until: int, but: Collection[str] = ()) -> tuple[int, list[Differs]]:
+    """How many firings of live lie in [since, until), and those that only one of two spaces has: live and a replay of all it was told. Minutes.
+    but: rules that are left out."""
     judged = [dict(each.execute("select rule, extract(epoch from until)::bigint / 60 from judged").fetchall()) for each in (live, replay)]
     count, differs = 0, list[Differs]()
     for each in standing(live):
         name = each.rule.rule
         first, last = max(each.since, since), min(until, *(held.get(name, 0) for held in judged))
-        if last > first:
+        if last > first and name not in but:
             ours, theirs = ({*_clipped(_stored(of, name, first), first, last)} for of in (live, replay))
             count += len(ours)
             differs += [Differs(name, True, span) for span in ours - theirs] + [Differs(name, False, span) for span in theirs - ours]

@@ -179,18 +179,18 @@ class Round:
     def _write_one(self, each: Standing, change: Change) -> int:
         span = change.span
         since, until = moment(span.since * MINUTE_US), None if span.until is None else moment(span.until * MINUTE_US)
+        now = moment(round(self._owed.clock * 1e6))  # of a replay, its own time
         if change.id is None:
             row = self._connection.execute(
-                "insert into firing (rule, version, unit, inhibited, since, until, peak) values (%s, %s, %s, %s, %s, %s, %s) returning id",
-                [each.rule.rule, each.version, span.group, span.inhibited, since, until, span.peak],
+                "insert into firing (rule, version, unit, inhibited, since, until, peak, decided_at) values (%s, %s, %s, %s, %s, %s, %s, %s) returning id",
+                [each.rule.rule, each.version, span.group, span.inhibited, since, until, span.peak, now],
             ).fetchone()
             assert row is not None  # noqa: S101  # an insert returns its row
             return int(row[0])
         gone = change.word == "withdrawn" or span.until == span.since
         self._connection.execute(
-            "update firing set since = %s, until = %s, peak = %s, decided_at = clock_timestamp(), "
-            "withdrawn_at = case when %s then clock_timestamp() end where id = %s",
-            [since, until, span.peak, gone, change.id],
+            "update firing set since = %s, until = %s, peak = %s, decided_at = %s, withdrawn_at = %s where id = %s",
+            [since, until, span.peak, now, now if gone else None, change.id],
         )
         return change.id
 

@@ -46,7 +46,7 @@ class Session:
         if self._connection is None or self._connection.closed:
             self._temporary.clear()
             self._connection = psycopg.connect(self._dsn, connect_timeout=5, autocommit=True, options=self._options)
-            if self._space != LIVE:
+            if _is_idle():
                 give_way(self._connection)
         return self._connection
 
@@ -83,6 +83,11 @@ def idle(pid: int = 0) -> None:
         # Linux may share the processor among sessions first (autogroup): idle within ours would not be idle beside the others.
         with contextlib.suppress(OSError):
             Path("/proc/self/autogroup").write_text("19")
+
+
+def _is_idle() -> bool:
+    """Whether this process works only while nobody else wants the processor."""
+    return os.sched_getscheduler(0) == os.SCHED_IDLE if hasattr(os, "SCHED_IDLE") else os.getpriority(os.PRIO_PROCESS, 0) >= 19
 
 
 def give_way(connection: Connection) -> None:

@@ -9,6 +9,7 @@ CAUSES: Mapping[str, str] = {
     "archive_too_large": "Tệp nén chứa quá nhiều hoặc quá lớn tài liệu.",
     "base64": "Nội dung không phải mã base64.",
     "contract": "Bản ghi trong Kafka không đúng hợp đồng dữ liệu của ngành.",
+    "crc": "Mã kiểm tra (CRC) của mã QR sai.",
     "empty": "Bản ghi rỗng.",
     "encoding": "Bảng mã ký tự không đọc được (không phải UTF-8 hoặc UTF-16).",
     "fhir": "Một phần tử FHIR không đúng đặc tả.",

@@ -66,8 +66,10 @@ def sign(
     at: str = "2026-11-20T09:00:00",
     leave_out: tuple[str, ...] = (),
     method: type[hashes.HashAlgorithm] = hashes.SHA256,
+    time_in: str = DS,
 ) -> None:
-    """Put a signature over the child `part` (with an Id) into the element at `place`, which is made. leave_out: `part` or `time`."""
+    """Put a signature over the child `part` (with an Id) into the element at `place`, which is made. leave_out: `part` or `time`. time_in: the
+    namespace of what the Object holds, "" for none."""
     holder = document
     for name in place.split("/"):
         found = holder.find(name)
@@ -79,10 +81,11 @@ def sign(
     for each in (party, *chain):
         held = etree.SubElement(data, f"{{{DS}}}X509Certificate")
         held.text = base64.b64encode(each.certificate.public_bytes(serialization.Encoding.DER)).decode()
-    said = etree.SubElement(signature, f"{{{DS}}}Object", Id=f"o-{part}-{len(place)}")
-    properties = etree.SubElement(said, f"{{{DS}}}SignatureProperties")
-    time = etree.SubElement(etree.SubElement(properties, f"{{{DS}}}SignatureProperty", Target="#s"), f"{{{DS}}}SigningTime")
-    time.text = at
+    said = etree.fromstring(  # written, not built: lxml forgets xmlns="" below a default namespace
+        f'<Object xmlns="{DS}" Id="o-{part}-{len(place)}"><SignatureProperties xmlns="{time_in}"><SignatureProperty Target="#s">'
+        f"<SigningTime>{at}</SigningTime></SignatureProperty></SignatureProperties></Object>"
+    )
+    signature.append(said)
     target = document.find(part)
     assert target is not None
     etree.SubElement(info, f"{{{DS}}}CanonicalizationMethod", Algorithm=C14N)

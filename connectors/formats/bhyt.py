@@ -18,6 +18,7 @@ MAX_BYTES = 16 * 1024 * 1024  # an envelope holds all 15 files of many visits, i
 _HOSPITAL = re.compile(r"\d{5}", re.ASCII)
 _KIND = re.compile(r"\d{1,2}", re.ASCII)
 _OTHERS = re.compile(r"XML([2-9]|1[0-5])", re.ASCII | re.IGNORECASE)  # LOAIHOSO: medicines, services, referrals, .. of a visit
+_DETAIL = re.compile(r"CHI_TIET_|(?:CHI_TIEU_)?DU_LIEU_|HO_SO_BENH_AN_", re.ASCII)  # records of those files, where they come by themselves
 _TOTALS = ("T_TONGCHI_BV", "T_TONGCHI", "T_BNTT", "T_BHTT")  # what no check-in has
 
 
@@ -39,14 +40,14 @@ def split(raw: bytes) -> list[bytes]:
 
 
 def parse(raw: bytes, arrival: Arrival) -> list[Visit]:
-    """The visits of a check-in file or an envelope; none where an envelope has other files only. Times are GMT+7. Names, numbers and diagnoses are
+    """The visits of a check-in file or an envelope; none where there are other files only. Times are GMT+7. Names, numbers and diagnoses are
     not read; the signature (CHUKYDONVI) is not either.
 
     Raises Reject: the causes of `xml.read`, `base64`, `missing`, `field`, `number`, `time`, `time_out_of_range`.
     """
     root = xml.read(raw, MAX_BYTES)
     pieces = [*_pieces(root)]
-    if not pieces and root.name != "GIAMDINHHS":
+    if not pieces and root.name != "GIAMDINHHS" and not any(_DETAIL.match(node.name) for node in root.walk()):
         raise Reject("field", "the document holds no MA_LK: it is neither a check-in nor an XML1")
     return [_visit(record, piece, arrival) for piece in pieces for record in _records(piece)]
 
@@ -60,6 +61,8 @@ def _pieces(root: Node) -> Iterator[_Piece]:
             content = node.child("NOIDUNGFILE")
             if content is not None and not _OTHERS.fullmatch(node.get("LOAIHOSO")):
                 yield _Piece(content if content.kids else content.text, unit, filed)
+        elif _DETAIL.match(node.name) and node.child("MA_LK") is not None:
+            continue
         elif node.child("MA_LK") is not None:
             yield _Piece(node, unit, filed)
         else:
@@ -106,7 +109,7 @@ def _visit(record: Node, piece: _Piece, arrival: Arrival) -> Visit:
     if came is None:
         raise Reject("missing", "NGAY_VAO is absent")
     paid, left = _time(record.get("NGAY_TTOAN"), "NGAY_TTOAN", arrival), _time(record.get("NGAY_RA"), "NGAY_RA", arrival)
-    card, patient, pseudonyms = record.get("MA_THE_BHYT"), record.get("MA_BN"), arrival.pseudonyms
+    card, patient, pseudonyms = record.get("MA_THE_BHYT") or record.get("MA_THE"), record.get("MA_BN"), arrival.pseudonyms
     cost = _sum(record, "T_TONGCHI_BV") if record.child("T_TONGCHI_BV") else _sum(record, "T_TONGCHI")
     kind, filed = record.get("MA_LOAI_KCB"), _time(piece.filed, "NGAYLAP", arrival)
     kind = kind.zfill(2) if _KIND.fullmatch(kind) else "00"

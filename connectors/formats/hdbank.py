@@ -2,13 +2,12 @@
 
 import base64
 import binascii
-import hashlib
 import hmac
 from typing import Any
 
 import orjson
 
-from connectors.formats import Arrival, json, receipt, times
+from connectors.formats import Arrival, json, receipt, times, vietqr
 from connectors.formats.receipt import Receipt, required, text
 from streams.departments.payment import Payment, Status
 from streams.errors import Reject
@@ -21,8 +20,10 @@ Item = dict[str, Any]  # JSON, of which nothing is known before it is checked
 def split(raw: bytes) -> list[bytes]:
     """The items of an unsigned list, each as JSON; the lines of a file of notices; anything else is one record."""
     try:
-        held = json.read_exact(raw)
+        held = None if raw[:5] == b"data=" else json.read_exact(raw)
     except Reject:
+        held = None
+    if held is None:
         lines = [line for line in raw.splitlines() if line.strip()]
         return lines if len(lines) > 1 and all(line[:1] == b"{" or b"data=" in line for line in lines) else [raw]
     items = held.get("items") if isinstance(held, dict) else held
@@ -38,7 +39,7 @@ def parse(raw: bytes, arrival: Arrival) -> list[Payment]:
     """The payment of a notice (`data` and `sign`, as query string or JSON), or all of a signed list; of an unsigned item only when
     `arrival.trusted` and no secret is configured.
 
-    Raises Reject: `empty`, `too_large`, the causes of `json.read`, `query`, `signature`, `base64`, `missing`, `field`, `number`, `time`,
+    Raises Reject: `empty`, `too_large`, the causes of `json.read`, `query`, `signature`, `base64`, `crc`, `missing`, `field`, `number`, `time`,
     `time_out_of_range`.
     """
     receipt.checked_size(raw)
@@ -66,7 +67,7 @@ def opened(data: str, sign: str, secret: bytes | None) -> Any:
     """
     data = data.strip().replace(" ", "+")  # a + that was not escaped in a URL; base64 has no spaces
     if secret is not None:
-        expected = hmac.new(secret, data.encode("utf-8", "replace"), hashlib.sha256).digest()
+        expected = hmac.digest(secret, data.encode("utf-8", "replace"), "sha256")
         if not (receipt.signed(expected.hex(), sign) or hmac.compare_digest(expected, _base64(sign) or b"")):
             raise Reject("signature", "sign is not the HMAC-SHA256 of data under this source's secret")
     held = _base64(data)
@@ -88,6 +89,10 @@ def _item(item: object, arrival: Arrival) -> Payment:
         raise Reject("field", "the item is not an object")
     code = required(item.get("status"), "status").zfill(2)
     ordered, paid = receipt.money(item.get("transactionAmount"), "transactionAmount"), receipt.money(item.get("paidAmount"), "paidAmount")
+    merchant, shown = text(item.get("merchantId")), text(item.get("qrCode"))
+    if shown:  # the code that was paid, where a bank sends it along: it says what was to be paid, and to which account
+        code_paid = vietqr.read(shown)
+        ordered, merchant = code_paid.amount_vnd if ordered is None else ordered, merchant or code_paid.account
     status = _STATUSES.get(code, "unknown")
     if paid is None and status == "paid":
         paid = ordered
@@ -98,7 +103,7 @@ def _item(item: object, arrival: Arrival) -> Payment:
             bank=arrival.bank or "hdbank",
             transaction=required(item.get("transactionId"), "transactionId"),
             status=status,
-            merchant=text(item.get("merchantId")),
+            merchant=merchant,
             paid_vnd=paid or 0,
             paid_at_us=_time(item, "paidTime"),
             made_at_us=_time(item, "transactionTime"),

@@ -1,6 +1,5 @@
 """MoMo payment notices (IPN): a JSON POST signed with HMAC-SHA256 over its fields in MoMo's order, with the access key among them."""
 
-import hashlib
 import hmac
 from dataclasses import replace
 from typing import Any
@@ -71,6 +70,6 @@ def _check(notice: Notice, secret: bytes | None) -> None:
         return
     access, _, key = secret.partition(b":")
     pairs = "&".join(f"{name}={text(notice.get(name))}" for name in _SIGNED)
-    expected = hmac.new(key, b"accessKey=" + access + b"&" + pairs.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+    expected = hmac.digest(key, b"accessKey=" + access + b"&" + pairs.encode("utf-8", "replace"), "sha256").hex()
     if not receipt.signed(expected, text(notice.get("signature"))):
         raise Reject("signature", "signature is not the HMAC-SHA256 of the notice under this source's keys")

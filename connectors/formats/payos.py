@@ -1,6 +1,5 @@
 """payOS payment notices, and its answers about payment links: JSON, signed with HMAC-SHA256 over the sorted key=value pairs of `data`."""
 
-import hashlib
 import hmac
 from decimal import Decimal
 from typing import Any
@@ -72,7 +71,7 @@ def _check(data: dict[str, Any], given: str, secret: bytes | None) -> None:
         return
     try:
         pairs = "&".join(f"{name}={_written(data[name])}" for name in sorted(data))
-        expected = hmac.new(secret, pairs.encode(), hashlib.sha256).hexdigest()
+        expected = hmac.digest(secret, pairs.encode(), "sha256").hex()
     except (TypeError, ValueError, RecursionError):
         raise Reject("field", "data holds something that cannot be written as key=value") from None
     if not receipt.signed(expected, given):

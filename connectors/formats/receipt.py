@@ -4,7 +4,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 
 from connectors.formats import Arrival, times
 from connectors.formats.xml import MAX_DIGITS, MAX_DONG
@@ -12,6 +12,7 @@ from streams.departments.payment import Payment, Status
 from streams.errors import Reject
 
 MAX_BYTES = 2 * 1024 * 1024
+MAX_PLAIN = 15  # characters; shorter than any amount that is too large
 
 _HOSPITAL = re.compile(r"\d{5}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?", re.ASCII)
@@ -84,6 +85,9 @@ def money(value: object, name: str, unit: int = 1) -> int | None:
     found = text(value)
     if not found:
         return None
+    whole, _, rest = found.partition(".")
+    if len(found) <= MAX_PLAIN and whole.isascii() and whole.isdecimal() and not rest.strip("0"):
+        return (int(whole) + unit // 2) // unit  # what nearly all of them look like; as the general way below has it
     if len(found) > MAX_DIGITS + 2 or not _NUMBER.fullmatch(found):
         raise Reject("number", f"{name} is not an amount of at most {MAX_DIGITS} digits")
     amount = Decimal(found) / unit
@@ -140,10 +144,16 @@ def query(raw: bytes) -> tuple[dict[str, str], dict[str, str]]:
         if not mark:
             continue
         try:
-            key = unquote_plus(name, errors="strict")
+            key = _plain(name)
             if key in fields:
                 raise Reject("query", "the query string holds a field twice")
-            fields[key], pieces[key] = unquote_plus(value, errors="strict"), piece
+            fields[key], pieces[key] = _plain(value), piece
         except UnicodeDecodeError:
             raise Reject("encoding", "the query string holds bytes that are not UTF-8") from None
     return fields, pieces
+
+
+def _plain(text: str) -> str:
+    """A piece of a query string without its escapes. Raises UnicodeDecodeError."""
+    text = text.replace("+", " ")
+    return unquote_to_bytes(text).decode() if "%" in text else text

@@ -32,7 +32,7 @@ def looked_at(document: etree._Element, part: str, places: tuple[str, ...], auth
     found = [(path, number) for path in paths for number, held in enumerate(document.findall(path)) if len(held)]
     if not found:
         return "unsigned"
-    if len(found) > MOST or len([*document.iter(f"{{*}}{part}")]) != 1:  # a second one: which of them is signed?
+    if len(found) > MOST or len(document.findall(f"{{*}}{part}")) != 1:  # a second one: which of them is signed?
         return "invalid"
     return "signed" if all(_is_right(document, part, path, number, authorities, known_at_us) for path, number in found) else "invalid"
 
@@ -79,13 +79,29 @@ def _verified(document: etree._Element, signature: etree._Element, part: str, au
     expected = SignatureConfiguration(
         expect_references=True, verification_time=at, default_reference_c14n_method=CanonicalizationMethod.CANONICAL_XML_1_0
     )
-    verifier = XMLVerifier()
-    verifier.excise_empty_xmlns_declarations = True  # lxml writes xmlns="" below a default namespace: signxml issue 275
+    verifier = _Verifier()
     # Not by the schema: it wants SigningTime in a namespace of its own, and Decision 1450 has it in none.
     results = verifier.verify(document, x509_cert=signer, validate_schema=False, expect_config=expected)
     covered = [r.signed_xml for r in results if r.signed_xml is not None] if isinstance(results, list) else []
-    names = {etree.QName(each).localname for each in covered}
-    return part in names and (said is None or any(each.find(".//{*}SigningTime") is not None for each in covered))
+    child = document.find(f"{{*}}{part}")  # an Id stands for one element only: signxml refuses a document where it does not
+    mine = any(each.get("Id") and child is not None and (each.tag, each.get("Id")) == (child.tag, child.get("Id")) for each in covered)
+    return mine and (said is None or any(each.find(".//{*}SigningTime") is not None for each in covered))
+
+
+class _Verifier(XMLVerifier):
+    """Canonicalises each element by itself: within its document lxml writes xmlns="" where the signer had none (signxml issue 275), and to take
+    all of them out again, as signxml can, takes out those the signer had, as most have in their Object."""
+
+    def _c14n(
+        self,
+        nodes: etree._Element | list[etree._Element],
+        algorithm: CanonicalizationMethod,
+        inclusive_ns_prefixes: list[str] | None = None,
+    ) -> bytes:
+        held = nodes if isinstance(nodes, list) else [nodes]
+        alone = [etree.fromstring(etree.tostring(each, with_tail=False), self.parser) for each in held]
+        canonical: bytes = super()._c14n(alone, algorithm, inclusive_ns_prefixes)
+        return canonical
 
 
 def _led(chain: tuple[bytes, ...], authorities: bytes, at: datetime) -> x509.Certificate:

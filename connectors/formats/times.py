@@ -1,10 +1,12 @@
 """Times as departments write them -> microseconds since 1970, and the bounds an event time must keep."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
 
 from streams.errors import Reject
-from streams.event import DAY_US, VIETNAM, micros
+from streams.event import DAY_US, VIETNAM, VIETNAM_OFFSET_US, micros
 
+_OFFSETS_US: Mapping[tzinfo, int] = {UTC: 0, VIETNAM: VIETNAM_OFFSET_US}
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _EARLIEST_US = micros(datetime(1920, 1, 1, tzinfo=VIETNAM))
 _END_US = micros(datetime(2200, 1, 1, tzinfo=UTC))
@@ -20,13 +22,17 @@ def instant(text: str) -> int | None:
 
 
 def compact(text: str, zone: tzinfo = UTC) -> int | None:
-    """yyyyMMddHHmmss, as banks write it. None when it cannot be read."""
+    """yyyyMMddHHmmss, as banks write it; zone: UTC or VIETNAM. None when it cannot be read."""
     if len(text) != 14 or not (text.isascii() and text.isdecimal()):
         return None
     try:
-        return micros(datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=zone))
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:8])).toordinal() - _EPOCH_DAY
     except ValueError:
         return None
+    hour, minute, second = int(text[8:10]), int(text[10:12]), int(text[12:])
+    if hour > 23 or minute > 59 or second > 59:
+        return None
+    return (day * 86_400 + hour * 3600 + minute * 60 + second) * 1_000_000 - _OFFSETS_US[zone]
 
 
 def hospital(text: str) -> int | None:

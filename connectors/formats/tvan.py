@@ -204,14 +204,15 @@ def _event_time(data: Node, facts: Facts, package: Package) -> int:
     known = package.arrival.known_at_us
     if facts.invoices and package.kind not in ("400", "401"):
         return _invoice_time(facts.invoices)
-    found = [us for holder in data.all("TBao") + data.all("BTHDLieu") for us in _made(holder)]
+    found = [us for holder in data.kids for us in _made(holder)]
     return times.in_range(max(found), known, "the time of the message") if found else known
 
 
 def _made(holder: Node) -> Iterator[int]:
     """The first that is there: NNhan (999), the signing time of the tax office or of the seller, TGGui (204), a date."""
     signatures = holder.child("DSCKS") or NOTHING
-    about = holder.child("DLTBao") or holder.child("DLBTHop", "TTChung") or NOTHING
+    held = next((kid for kid in holder.kids if kid.name[:2] == "DL"), NOTHING)  # DLTBao, DLBTHop, DLTKhai, ..
+    about = held.child("TTChung") or held
     at = received(holder)
     for signer in ("CQT", "TTCQT", "NNT"):
         at = signing_time(signatures.child(signer))[0] if at is None else at

@@ -256,6 +256,8 @@ def _money(head: Node, totals: Node | None, flags: set[str]) -> tuple[int, int]:
         return 0, 0
     value, tax = number(totals, "TgTTTBSo"), number(totals, "TgTThue")
     _check_sum(totals, value, tax, flags)
+    if "," in totals.get("TgTTTBSo") + totals.get("TgTThue"):
+        flags.add("comma")
     rate = Decimal(1)
     if head.get("DVTTe").upper() in _DONG_NAMES:
         if value is not None and value % 1:

@@ -22,6 +22,7 @@ _DECLARATION = re.compile(r"\s*<\?xml\s[^>]*?\?>")
 _DECLARED = re.compile(rb"""<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([\w.:-]{1,40})["']""", re.ASCII)
 _FIRST_TAG = re.compile(rb"<([^\s<>/!?]+)")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)", re.ASCII)
+_COMMA = re.compile(r"([+-]?\d+),(\d{1,2}|\d{4,})", re.ASCII)  # three digits behind it could be thousands
 _WHOLE = Decimal(1)
 _BAD_BYTES = (81, 6003)  # libxml2: XML_ERR_INVALID_ENCODING, XML_I18N_CONV_FAILED
 _TWO_BYTES = re.compile(rb"[\xc3-\xc6\xe1][\x80-\xbf]")  # how most Vietnamese letters begin in UTF-8
@@ -197,11 +198,14 @@ def _broken(text: bytes, error: etree.XMLSyntaxError) -> Reject:
 
 
 def number(node: Node | None, *path: str) -> Decimal | None:
-    """The number at the end of a path, None when absent. Raises Reject `number`, naming the tag."""
+    """The number at the end of a path, None when absent; with a decimal comma, as programs write it that ask Windows, where it can be nothing else.
+    Raises Reject `number`, naming the tag."""
     found = node.child(*path) if node else None
     if found is None or not found.text:
         return None
     text = found.text
+    if "," in text and _COMMA.fullmatch(text):
+        text = text.replace(",", ".")
     if len(text) > MAX_DIGITS + 12 or not _NUMBER.fullmatch(text):
         raise Reject("number", f"{found.name} is not a number of digits with `.` before the decimals")
     if sum(map(str.isdigit, text.lstrip("+-0"))) > MAX_DIGITS:

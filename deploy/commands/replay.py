@@ -30,6 +30,7 @@ from streams.topics import LIVE
 From = Annotated[str, typer.Option("--from", help="2026-11-22, 2026-11-22T09:00, yesterday, -2h.", metavar="TIME")]
 To = Annotated[str, typer.Option("--to", help="As --from; not included.", metavar="TIME")]
 Speed = Annotated[str, typer.Option(help="0.1 to 1000 times real time, or max.", metavar="X")]
+MISSED_SECONDS = 30.0
 Space = Annotated[str | None, typer.Argument(metavar="[SPACE]", help="Which replay (default: --space, or the only one).")]
 
 app = typer.Typer(no_args_is_help=True, help="Play a period of the past into a space of its own: drills, audits, rules tried on old days.")
@@ -180,10 +181,13 @@ def watch(chosen: Settings) -> Row:
     with _control(chosen) as control, Progress(*columns, console=console.people, transient=not console.people.is_terminal) as bar:
         task = bar.add_task("", total=1.0, at="", more="")
         row = control.row(chosen.space)
+        seen = time.monotonic()
         try:
             while row.state not in ENDED:
                 _draw(bar, task, row)
-                if not row.alive:
+                seen = time.monotonic() if row.alive else seen
+                # It gives way to everybody: on a busy machine it may be silent, or not even have begun, for a while.
+                if time.monotonic() - seen > MISSED_SECONDS and control.lock(row.space):
                     raise console.No(
                         "the replay's player is gone",
                         f"`ioc replay resume --space {row.space}` goes on where it was; see {folder(chosen) / 'player.log'}",

@@ -74,7 +74,10 @@ def prepare(settings: Settings, found: Parts, asked: Asked) -> Row:
                 steps = rulebook.steps(connection, rules)
                 rulebook.apply(connection, settings.space, steps, {r.rule.rule: r.rule for r in rules}, asked.who, "for the replay")
             # What stood in live from some minute on stands here from the first.
-            connection.execute("update rule set since = date_trunc('minute', %s::timestamptz)", [moment(period.since_us)])
+            connection.execute(
+                "update rule set since = minute, changed_at = minute from date_trunc('minute', %s::timestamptz) minute",
+                [moment(period.since_us)],
+            )
         return control.row(settings.space)
 
 

@@ -119,7 +119,7 @@ def _verify(
         asyncio.run(_play(snapshot, own, period, control, in_order, code))
         played = datetime.now(UTC)
     cells, lives, differences = _compared(snapshot, own, period, is_whole)
-    firings, more = _firings(snapshot, live, own, period, is_whole)
+    firings, more = _firings(snapshot, live, own, period, is_whole, in_order)
     differences = [*differences, *more]
     spent = (played - started).total_seconds()
     return Found(period, events, cells, lives, firings, is_whole, tuple(differences), spent, (datetime.now(UTC) - played).total_seconds())
@@ -205,7 +205,7 @@ def _compared(snapshot: psycopg.Connection[Any], own: Settings, period: Period, 
 
 
 def _firings(
-    snapshot: psycopg.Connection[Any], live: Settings, own: Settings, period: Period, is_whole: bool
+    snapshot: psycopg.Connection[Any], live: Settings, own: Settings, period: Period, is_whole: bool, in_order: bool
 ) -> tuple[int, list[dict[str, Any]]]:
     """Firings as live has them against those decided again from live's own figures; and, where the space had everything, against the space's."""
     since, until = period.since_us // MINUTE_US, period.until_us // MINUTE_US
@@ -214,7 +214,7 @@ def _firings(
     owed = snapshot.execute("select exists (select from owed_minute)").fetchone()
     if is_whole and owed and not owed[0]:
         with psycopg.connect(ingest_dsn(own), options=f"-c search_path={schema(own.space)},public") as connection:
-            count, differs = proof.same(snapshot, connection, since, until)
+            count, differs = proof.same(snapshot, connection, since, until, () if in_order else proof.doubling(snapshot))
         return count, told + [_span(each.rule, each.live, each.span, "replay") for each in differs]
     return proven.spans, told
 

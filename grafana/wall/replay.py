@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from grafana.wall import clock, guard, login
 from grafana.wall.reader import Reader
+from sinks.spaces import ENDED
 from streams.errors import Misconfigured, Retry
 
 POINTS = 200  # at most
@@ -26,7 +27,7 @@ FROM ledger_1m WHERE minute > to_timestamp(%(since)s) - interval '1 minute' AND 
 # A place outside of the period is its nearest end; greatest and least pass over nulls.
 _STEER = """UPDATE ioc.replay SET wanted = coalesce(%(wanted)s, wanted), speed = CASE WHEN %(paced)s THEN %(speed)s::float8 ELSE speed END,
   seek_to = CASE WHEN %(seek_to)s::float8 IS NULL THEN seek_to ELSE greatest(since, least(until, to_timestamp(%(seek_to)s::float8 / 1000))) END
-WHERE space = %(space)s AND state NOT IN ('done', 'stopped', 'failed')"""
+WHERE space = %(space)s AND state <> ALL(%(ended)s)"""
 
 log = structlog.get_logger()
 Speed = Annotated[float, msgspec.Meta(ge=0.1, le=1000)]
@@ -109,6 +110,7 @@ class Steering:
         assert self._dsn is not None  # noqa: S101  # the caller's part
         values = {
             "space": space,
+            "ended": [*ENDED],
             "wanted": None if asked.wanted is UNSET else asked.wanted,
             "paced": asked.speed is not UNSET,
             "speed": None if asked.speed is UNSET else asked.speed,

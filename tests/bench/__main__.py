@@ -71,6 +71,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
     glass: list[screens.Run] = []
     decided: list[rules.Run] = []
     replayed: list[replay.Run] = []
+    pacing: list[dict[str, float]] = []
     together: list[beside.Run] = []
     there.peer_tables("limit")
     blocks = limits.ready(there) if "limits" in chosen else []
@@ -84,6 +85,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
             ours.run(there)
         if "replay" in chosen:
             replayed.append(replay.run(there))
+            pacing.append(replay.paced(there))
             console.say(f"  replayed in {replayed[-1].seconds:.1f} s, {replayed[-1].differences} rows differ")
         if "beside" in chosen:
             together.append(beside.run(there))
@@ -119,7 +121,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
         + _ratios(found)
         + (screens.of(glass) if glass else [])
         + (rules.of(decided) if decided else [])
-        + (replay.of(replayed, total) if replayed else [])
+        + (replay.of(replayed, total, pacing) if replayed else [])
         + (beside.of(together) if together else [])
     )
 

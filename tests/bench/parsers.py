@@ -143,8 +143,8 @@ def _heartbeats(chance: random.Random, total: int) -> Records:
         yield orjson.dumps({
             "session": f"vc-{number // 150}", "site": f"38{chance.randint(1, 27):03d}", "endpoint": "phong-hop", "peer": "01901",
             "measured_at": f"2026-11-17T0{chance.randrange(7, 9)}:{chance.randrange(60):02d}:{number % 6}0+07:00",
-            "in_kbps": round(chance.gauss(6000, 1500), 1), "in_loss_percent": round(chance.uniform(0, 3), 2),
-            "out_kbps": round(chance.gauss(6000, 1000), 1), "out_loss_percent": round(chance.uniform(0, 3), 2), "rtt_ms": chance.randrange(20, 80),
+            "in_kbps": round(max(0.0, chance.gauss(6000, 1500)), 1), "in_loss_percent": round(chance.uniform(0, 3), 2),
+            "out_kbps": round(max(0.0, chance.gauss(6000, 1000)), 1), "out_loss_percent": round(chance.uniform(0, 3), 2), "rtt_ms": chance.randrange(20, 80),
         }), 1  # fmt: skip
 
 

@@ -19,9 +19,11 @@ from tests.bench.events import DAY_START_US
 from tests.bench.figures import Figure, median
 from tests.bench.measure import Peaks
 from tests.bench.stage import Stage, stage
+from tests.eventually import eventually
 
 DAY_EVENTS, DAY_SECONDS, MONTH_DAYS, MONTH_SECONDS = 600_000, 30.0, 30, 900.0
 FLAT = 1.10
+PACED_MS = 50.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,28 @@ def run(stage: Stage, until: str = "now") -> Run:
     return Run(told["events"], told["played_seconds"], told["compared_seconds"], told["differences"], peaks.megabytes)
 
 
-def of(runs: list[Run], total: int) -> list[Figure]:
+def paced(stage: Stage, speed: int = 60, seconds: float = 20.0) -> dict[str, float]:
+    """How far from their time records were handed over in a replay of the day's noon at a speed, milliseconds: p50, p99, most."""
+    since, space = moment(DAY_START_US) + timedelta(hours=11), "paced"
+    environment = os.environ | {"IOC_STATE_DIR": str(stage.state_dir), "IOC_SPACE": space}
+
+    def ioc(*words: str) -> None:
+        subprocess.run((sys.executable, "-m", "deploy", *words), check=True, env=environment, stdout=subprocess.DEVNULL)
+
+    period = ("--from", since.isoformat(), "--to", (since + timedelta(hours=6)).isoformat())
+    ioc("replay", "start", *period, "--speed", str(speed), "--detach", "--again", "--json")
+    far = "select mark from ioc.replay where space = %s and followed > since + make_interval(secs => %s)"
+    with stage.connect() as connection:
+        [(mark,)] = eventually(lambda: connection.execute(far, [space, speed * seconds]).fetchall(), 10 * seconds, 0.5)
+    ioc("replay", "stop", space, "--json")
+    ended = "select 1 from ioc.replay where space = %s and state = 'stopped'"
+    with stage.connect() as connection:
+        eventually(lambda: connection.execute(ended, [space]).fetchall(), 60)
+    ioc("spaces", "drop", space, "--json")
+    return dict(mark["pacing_ms"])
+
+
+def of(runs: list[Run], total: int, pacing: list[dict[str, float]]) -> list[Figure]:
     """The figures of several."""
     return [
         median("replay: a day as fast as it goes", "s", [r.seconds for r in runs], below=DAY_SECONDS if total >= DAY_EVENTS else None),
@@ -54,6 +77,8 @@ def of(runs: list[Run], total: int) -> list[Figure]:
         median("replay: comparison with live", "s", [r.compared_seconds for r in runs]),
         median("replay: peak memory", "MB", [r.peak_mb for r in runs]),
         median("replay: rows that differ", "", [float(r.differences) for r in runs], below=1),
+        median("replay: at 60 times, off its time, p50", "ms", [each["p50"] for each in pacing]),
+        median("replay: at 60 times, off its time, p99", "ms", [each["p99"] for each in pacing], below=PACED_MS),
     ]
 
 

@@ -35,6 +35,7 @@ def test_no_reject_uses_a_code_that_is_not_in_the_table() -> None:
 
 def test_no_code_of_the_table_is_without_a_reject() -> None:
     passed_on = {"parser_error", "scenario"}  # made where the code is a variable, or by a drill
+    passed_on |= {"archive_nested"}  # no longer rejected, and still in quarantines
     assert CAUSES.keys() - used().keys() <= passed_on
 
 

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from connectors.formats import layers
 from connectors.intake import intake
+from streams import sealing
 from streams.errors import Reject
-from streams.pseudonym import DOMAINS, Keys
+from streams.pseudonym import DOMAINS, Keys, Pseudonyms
 from streams.settings import Source
 from tests.format_cases import CASES
 
 LAW = settings(deadline=None, database=None)
-KEYS = Keys({name: bytes(range(32)) for name in DOMAINS}, b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+KEYS = Keys(dict.fromkeys(DOMAINS, (Pseudonyms(bytes(range(32))),)), sealing.pair()[0])
 MESSAGE = next(case.raw for case in CASES if case.name == "einvoice/200_sent_for_code")
 
 

@@ -5,6 +5,7 @@ import hmac
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
 from urllib.parse import quote_plus
 from xml.sax.saxutils import escape
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from connectors.formats import Arrival, load
+from connectors.formats import Arrival, load, receipt, times
 from streams.event import VIETNAM, micros
 from streams.pseudonym import Pseudonyms
 
@@ -149,3 +150,22 @@ def test_a_statement_in_pieces_tells_what_the_whole_tells(facts: list[Fact]) -> 
     parts = reader.split(whole)
     assert len(parts) == len(facts)
     assert [event for part in parts for event in reader.parse(part, FILE)] == list(reader.parse(whole, FILE))
+
+
+@LAW
+@given(written=st.from_regex(r"[0-9]{1,14}(\.[0-9]{0,3})?", fullmatch=True), unit=st.sampled_from([1, 100]))
+def test_an_amount_is_rounded_half_up_however_it_is_written(written: str, unit: int) -> None:
+    assert receipt.money(written, "amount", unit) == int((Decimal(written) / unit).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+@LAW
+@given(written=st.from_regex(r"[0-9]{14}", fullmatch=True) | st.datetimes(datetime(1900, 1, 1)).map(lambda at: f"{at:%Y%m%d%H%M%S}"))  # noqa: DTZ001  # digits of any zone
+def test_digits_are_the_time_that_the_calendar_knows_or_none(written: str) -> None:
+    try:
+        known = datetime.strptime(written, "%Y%m%d%H%M%S")  # noqa: DTZ007  # its zone follows
+    except ValueError:
+        assert times.compact(written, VIETNAM) is None
+    else:
+        if known.second < 60:
+            assert times.compact(written, VIETNAM) == micros(known.replace(tzinfo=VIETNAM))
+            assert times.compact(written) == micros(known.replace(tzinfo=UTC))

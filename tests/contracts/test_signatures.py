@@ -14,9 +14,10 @@ from lxml import etree
 
 from connectors.formats import load
 from connectors.intake import intake
+from streams import sealing
 from streams.departments.einvoice import Einvoice
 from streams.errors import Misconfigured
-from streams.pseudonym import DOMAINS, Keys
+from streams.pseudonym import DOMAINS, Keys, Pseudonyms
 from streams.settings import Source
 from tests.format_cases import CASES
 from tests.xmldsig import Party, authority, sign, signer
@@ -54,6 +55,13 @@ def said(raw: bytes, authorities: bytes | None = ARRIVAL.authorities) -> list[st
     (event,) = load("tvan").parse(raw, replace(ARRIVAL, authorities=authorities))
     assert isinstance(event, Einvoice)
     return [invoice.signature for invoice in event.facts.invoices]
+
+
+def test_the_signing_time_may_stand_in_no_namespace_as_most_sellers_write_it() -> None:
+    raw = message(hdon(time_in="", office=OFFICE), kind="202")
+    assert b'<SignatureProperties xmlns="">' in raw
+    assert said(raw) == ["signed"]
+    assert said(raw.replace(b"T09:00:00<", b"T09:00:01<")) == ["invalid"]
 
 
 @cache
@@ -149,6 +157,34 @@ def test_the_signature_of_a_cash_registers_package_counts_for_its_invoices() -> 
     assert said(raw.replace(b">108000<", b">108001<", 1)) == ["invalid", "invalid"]
 
 
+def test_a_packages_signature_counts_though_its_invoices_carry_extra_fields_named_as_it_is() -> None:
+    document = hdon()
+    holder, about = document.find("DSCKS"), document.find("DLHDon/TTChung")
+    assert holder is not None
+    assert about is not None
+    document.remove(holder)
+    about.append(etree.fromstring("<TTKhac><TTin><TTruong>Ca</TTruong><KDLieu>string</KDLieu><DLieu>3</DLieu></TTin></TTKhac>"))
+    package = etree.fromstring(message(document, kind="206"))
+    sign(package, "DLieu", "CKSNNT", SELLER, (ISSUER,))
+    raw = etree.tostring(package)
+    assert said(raw) == ["signed"]
+    assert said(raw.replace(b"<DLieu>3<", b"<DLieu>4<")) == ["invalid"]
+
+
+def test_a_signature_over_another_element_of_that_name_proves_nothing() -> None:
+    document = hdon()
+    true = document.find("DLHDon")
+    assert true is not None
+    for identity in ("other", "data", ""):
+        false = etree.fromstring(etree.tostring(true).replace(b">108000<", b">908000<").replace(b'Id="data"', f'Id="{identity}"'.encode()))
+        wrapped = etree.fromstring(etree.tostring(document))
+        hidden = wrapped.find("DLHDon")
+        assert hidden is not None
+        wrapped.replace(hidden, false)
+        etree.SubElement(wrapped, "TTKhac").append(hidden)
+        assert said(message(wrapped)) == ["invalid"], identity
+
+
 def test_the_signature_of_a_summary_table_counts_for_its_rows() -> None:
     rows = "<DLieu><KHMSHDon>2</KHMSHDon><KHHDon>K26TAA</KHHDon><SHDon>1</SHDon><TgTToan>5</TgTToan></DLieu>"
     table = etree.fromstring(
@@ -182,7 +218,7 @@ def test_thousands_of_references_cost_nothing() -> None:
 
 
 def test_a_source_names_its_bundle_and_the_door_hands_it_on(tmp_path: Path) -> None:
-    keys = Keys({name: bytes(range(32)) for name in DOMAINS}, b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=")
+    keys = Keys(dict.fromkeys(DOMAINS, (Pseudonyms(bytes(range(32))),)), sealing.pair()[0])
     bundle = tmp_path / "ca.pem"
 
     def door() -> Any:

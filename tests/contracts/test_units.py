@@ -107,6 +107,11 @@ def test_both_provinces_have_their_communes_of_both_eras(province: str, before: 
     assert len(into) == estimated
 
 
+def test_a_province_that_there_is_not_has_no_units() -> None:
+    with pytest.raises(Misconfigured, match="no province with the code 30"):
+        communes.given("30")
+
+
 def test_of_a_code_given_anew_the_day_decides_what_it_means() -> None:
     held = Gazetteer(*communes.given())
     reused = held.valid("commune", EVE).keys() & held.valid("commune", DAY).keys()

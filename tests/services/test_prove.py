@@ -53,8 +53,6 @@ RULES = {
     "payment-late": "department: payment\nmeasure: {sum: late}\nwindow: 10m\nby: source\nwhen: {above: 0}\nmissing: ok\n",
     "payment-again": "department: payment\nmeasure: {sum: duplicate}\nwindow: 5m\nwhen: {above: 0}\nmissing: ok\n",
 }
-COUNTING = ("payment-again",)
-"""Rules that look at what came again: a replay that plays each record twice says nothing of them."""
 INGEST = ("{}_event", "{}_identity", "ledger_1m", "batch", "owed", "heard_1m")
 FIGURES = ("{}_1m", "{}_10m", "{}_1d", "owed", "followed", "owed_minute")
 ROUND = ("firing", "judged", "standing", "beat")
@@ -127,8 +125,8 @@ class Side:
             each.close()
 
     def _surviving(self, what: str, work: Callable[[], object], table: str) -> None:
-        """Do it; one time in eight its transaction dies when it first writes that table, and it is done again, as the worker does."""
-        if self._chance.random() < 0.12:
+        """Do it; one time in five its transaction dies when it first writes that table, and it is done again, as the worker does."""
+        if self._chance.random() < 0.2:
             with deadly(self.space, table):
                 try:
                     work()
@@ -247,10 +245,11 @@ def live(side: Side, chance: random.Random, count: int) -> int:
 
 def replayed(side: Side, of: Space, chance: random.Random, until_us: int, how: str) -> None:
     """The same records, as a player reads them, in other batches at another pace."""
-    with of.connect() as connection, side.space.connect() as into:
+    with psycopg.connect(of.dsn, autocommit=True) as connection:
         for table in ("seller", "seller_was"):
-            for row in connection.execute(sql.SQL("select * from {}").format(sql.Identifier(table))).fetchall():
-                into.execute(sql.SQL("insert into {} values (%s, %s, %s)").format(sql.Identifier(table)), row)
+            copied = sql.SQL("insert into {} select * from {}")
+            connection.execute(copied.format(*(sql.Identifier(schema(space.name), table) for space in (side.space, of))))
+    with of.connect() as connection:
         follows: history.Follows = "event_time" if how == "event time" else "known_at"
         period = Period(T0 - 24 * HOUR_US, until_us, follows, NAMES)
         told = history.records(connection, period, repeats=how == "arrival")
@@ -275,8 +274,9 @@ SEEN: Counter[str] = Counter()
     phases=[Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(st.randoms(use_true_random=False), st.integers(4, 20), st.sampled_from(["shuffled and doubled", "arrival", "event time"]))
-def test_a_replay_makes_what_live_made(sides: tuple[Space, Space], chance: random.Random, count: int, how: str) -> None:
+@given(st.integers(0, 10**9), st.integers(4, 16), st.sampled_from(["shuffled and doubled", "arrival", "event time"]))
+def test_a_replay_makes_what_live_made(sides: tuple[Space, Space], seed: int, count: int, how: str) -> None:
+    chance = random.Random(seed)
     for space in sides:
         forget(space)
     first, second = (Side(space, chance, SEEN) for space in sides)
@@ -292,21 +292,21 @@ def test_a_replay_makes_what_live_made(sides: tuple[Space, Space], chance: rando
                 ours, theirs = ({*side.space.rows(query)} for side in (first, second))
                 assert (ours - theirs, theirs - ours) == (set(), set()), query
         if how != "event time":
-            same_firings(first.space, second.space, until_us, () if how == "arrival" else COUNTING)
+            same_firings(first.space, second.space, until_us, twice=how != "arrival")
     finally:
         first.close()
         second.close()
 
 
-def same_firings(live: Space, replay: Space, until_us: int, but: Sequence[str]) -> None:
+def same_firings(live: Space, replay: Space, until_us: int, twice: bool) -> None:
     with live.connect() as ours, replay.connect() as theirs:
-        count, differs = proof.same(ours, theirs, SINCE, until_us // MINUTE_US)
-        assert [each for each in differs if each.rule not in but] == []
+        count, differs = proof.same(ours, theirs, SINCE, until_us // MINUTE_US, proof.doubling(ours) if twice else ())
+        assert differs == []
     SEEN["firings"] += count
 
 
 def test_there_were_many_firings_and_every_kind_of_death() -> None:
     if not SEEN:
         pytest.skip("the law above was not tried")
-    assert SEEN["firings"] > 5 * EXAMPLES
-    assert min(SEEN[what] for what in ("ingest", "figures", "round")) > EXAMPLES / 5
+    assert SEEN["firings"] > EXAMPLES
+    assert all(SEEN[what] for what in ("ingest", "figures", "round"))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from deploy.commands import figures, units
-from sinks import communes
+from sinks import communes, migrations
 from streams.departments.payment import Payment
 from streams.departments.telehealth import Telehealth
 from streams.event import micros
@@ -85,6 +85,19 @@ def test_the_units_of_an_older_version_become_those_of_this_one(space: Space, do
         ("2020-01-01", "2025-06-30", "district"), ("2025-07-01", None, "regional"),
     ]  # fmt: skip
     assert space.rows("select valid_to::text from unit where code = '14758' order by valid_from") == [("2025-06-30",), (None,)]
+
+
+def test_boards_read_the_units_that_stand_then_and_no_code_twice(space: Space, door: Door) -> None:
+    door("units", "load")
+    counted = "select kind, count(*), count(distinct code) from {}.unit group by 1 order by 1"
+    standing = space.rows(counted.format(migrations.board(space.name)))
+    assert standing == [("commune", 166, 166), ("hospital", 27, 27)]
+    with space.connect() as connection:
+        connection.execute("set ioc.at = '2025-06-30T16:59:00Z'")
+        then = connection.execute(counted.format(migrations.board_at(space.name)).encode()).fetchall()
+        connection.execute("set ioc.at = '2025-06-30T17:00:00Z'")
+        assert connection.execute(counted.format(migrations.board_at(space.name)).encode()).fetchall() == standing
+    assert then == [("commune", 547, 547), ("district", 26, 26), ("hospital", 27, 27)]
 
 
 def test_people_are_told_what_became_of_the_districts(door: Door) -> None:
@@ -213,7 +226,7 @@ def test_sellers_of_an_older_registry_count_in_todays_communes_and_mark_those_th
     main = next(each.into for each in held.became(divided) if each.main)
     assert space.rows("select distinct unit from seller where estimated") == [(main,)]
     assert {unit for (unit,) in space.rows("select unit from seller")} == {held.became(old[gone])[0].into, main, "99999"}
-    board = space.name if space.name == "live" else f"board_{space.name}"
+    board = migrations.board(space.name)
     assert space.rows(f"select code from {board}.estimated") == [(main,)]
     door("units", "sellers", door.file(f"mst,commune\n0107001729-001,{held.valid('commune', date(2026, 1, 1))[main].name}\n"))
     assert space.rows(f"select code from {board}.estimated") == []
