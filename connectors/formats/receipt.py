@@ -39,6 +39,8 @@ def event(receipt: Receipt, arrival: Arrival) -> Payment:
     moved = receipt.status not in ("failed", "unknown")
     paid_vnd = receipt.paid_vnd if moved else 0
     paid_at_us = receipt.paid_at_us if moved else None
+    if paid_at_us is not None:
+        times.not_too_old(paid_at_us, "the time of the payment")
     at_us = next((us for us in (receipt.said_at_us, receipt.paid_at_us, receipt.made_at_us) if us is not None), arrival.known_at_us)
     unit = arrival.units.get(receipt.merchant)
     if unit is None and receipt.bank == "hdbank" and _HOSPITAL.fullmatch(receipt.merchant):
