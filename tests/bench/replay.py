@@ -65,7 +65,7 @@ def paced(stage: Stage, speed: int = 60, seconds: float = 20.0) -> dict[str, flo
     ended = "select 1 from ioc.replay where space = %s and state = 'stopped'"
     with stage.connect() as connection:
         eventually(lambda: connection.execute(ended, [space]).fetchall(), 60)
-    ioc("spaces", "drop", space, "--json")
+    ioc("spaces", "drop", space, "--yes", "--json")
     return dict(mark["pacing_ms"])
 
 
