@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 
 from sinks import derive, growth, hindsight, roles
+from sinks.idle import give_way
 from streams.department import departments
 from streams.errors import Misconfigured, Retry
 from streams.settings import Settings
@@ -57,6 +58,7 @@ def migrate(dsn: str, settings: Settings) -> list[str]:
     """
     try:
         with psycopg.connect(dsn, connect_timeout=10) as connection:
+            give_way(connection)
             connection.execute("select pg_advisory_xact_lock(7241)")
             _prepare(connection, settings)
             connection.commit()

@@ -1,23 +1,21 @@
 """One connection that comes back by itself: what both transactions, the ingest's and the figures', stand on."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.errors import IdleInTransactionSessionTimeout
 
+from sinks.idle import give_way
 from sinks.migrations import schema
 from streams.errors import Retry
 from streams.topics import LIVE
 
 Connection = psycopg.Connection[Any]
 STILL_SECONDS = 10
-_HERE = ("127.0.0.1", "::1", "localhost")
 
 
 class Session:
@@ -46,8 +44,7 @@ class Session:
         if self._connection is None or self._connection.closed:
             self._temporary.clear()
             self._connection = psycopg.connect(self._dsn, connect_timeout=5, autocommit=True, options=self._options)
-            if _is_idle():
-                give_way(self._connection)
+            give_way(self._connection)
         return self._connection
 
     def _copy(self, connection: Connection, table: str, data: bytes, names: Sequence[str] = ()) -> None:
@@ -70,32 +67,6 @@ class Session:
         except BaseException:
             self._temporary.clear()  # what was made in a transaction that was rolled back is not there
             raise
-
-
-def idle(pid: int = 0) -> None:
-    """Let a process (0: this one) and what it starts work only while nobody else wants the processor, as whatever works for a replay does. Raises OSError
-    where that process is not ours."""
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
-    else:
-        os.setpriority(os.PRIO_PROCESS, pid, 19)
-    if not pid and os.getsid(0) == os.getpid():
-        # Linux may share the processor among sessions first (autogroup): idle within ours would not be idle beside the others.
-        with contextlib.suppress(OSError):
-            Path("/proc/self/autogroup").write_text("19")
-
-
-def _is_idle() -> bool:
-    """Whether this process works only while nobody else wants the processor."""
-    return os.sched_getscheduler(0) == os.SCHED_IDLE if hasattr(os, "SCHED_IDLE") else os.getpriority(os.PRIO_PROCESS, 0) >= 19
-
-
-def give_way(connection: Connection) -> None:
-    """`idle` for the server's own process of this connection, where it runs on this machine and we may say so; else nothing."""
-    pid = connection.info.backend_pid
-    with contextlib.suppress(OSError):  # no such process here, or not ours
-        if connection.info.host in _HERE and b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            idle(pid)
 
 
 def owe(connection: Connection, departments: Sequence[str], minutes: Sequence[datetime]) -> None:

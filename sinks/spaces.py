@@ -9,6 +9,7 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable
 from psycopg.rows import class_row
 
 from sinks import derive, evaluator, lives, roles
+from sinks.idle import give_way
 from sinks.migrations import board, board_at, migrate, schema
 from streams.department import NAMES, departments
 from streams.errors import Misconfigured
@@ -84,6 +85,7 @@ def make(
     migrating(dsn, own)
     most = settings.spaces
     with psycopg.connect(dsn) as connection:
+        give_way(connection)
         connection.execute(
             "insert into ioc.space (name, label, made_by, most_rows, most_bytes, most_hours) values (%s, %s, %s, %s, %s, %s)",
             [name, label, by, most.most_rows, most.most_bytes, most.most_hours],
@@ -113,6 +115,7 @@ def drop(dsn: str, settings: Settings, name: str) -> None:
     """Remove a space's tables, views, role and all that is noted of it. Its topics are the caller's. Raises Misconfigured when `why_not` says so."""
     own = within(settings, name)
     with psycopg.connect(dsn) as connection:
+        give_way(connection)
         wrong = why_not(connection, name)
         if wrong:
             raise Misconfigured(wrong, "`ioc spaces list` shows what there is")

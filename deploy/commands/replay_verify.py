@@ -17,8 +17,8 @@ from deploy.console import Json
 from deploy.replay import verifying
 from deploy.replay.control import Control
 from deploy.replay.verifying import Found
+from sinks.idle import idle
 from sinks.roles import replay_dsn
-from sinks.session import idle
 from streams import settings
 from streams.errors import IocError, Misconfigured
 from streams.settings import Settings

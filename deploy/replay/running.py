@@ -21,10 +21,10 @@ from deploy.replay.worker import Worker
 from sinks import spaces
 from sinks.archive import reading as archived
 from sinks.history import Period, Record, records
+from sinks.idle import give_way, idle
 from sinks.laid import laid
 from sinks.migrations import schema
 from sinks.roles import ingest_dsn, replay_dsn
-from sinks.session import give_way, idle
 from streams.brokers import kafka_python_options
 from streams.department import NAMES
 from streams.errors import Misconfigured, Retry

@@ -24,10 +24,10 @@ from sinks import blame, compare, history, proof, spaces
 from sinks.archive import reading as archived
 from sinks.compare import Difference
 from sinks.history import Period, Record
+from sinks.idle import give_way
 from sinks.migrations import schema
 from sinks.roles import ingest_dsn, replay_dsn
 from sinks.seeding import seed
-from sinks.session import give_way
 from streams.department import NAMES, Department, department
 from streams.event import moment
 from streams.settings import Settings
@@ -96,6 +96,7 @@ def _forget(live: Settings, name: str) -> None:
     with Control(replay_dsn(live)) as control:
         control.say(name, state="stopped", ended_at=datetime.now(UTC))
     with psycopg.connect(parts.find(live).dsn) as connection:
+        give_way(connection)
         there = name in {each.name for each in spaces.listed(connection)}
     if there:
         whole.drop(live, parts.find(live), name)
@@ -109,6 +110,7 @@ def _verify(
     with Control(replay_dsn(live)) as control:
         control.begin(own.space, period, None, None, who, events if in_order else 2 * events)
         with psycopg.connect(parts.find(live).dsn, autocommit=True, options=f"-c search_path={schema(own.space)},public") as connection:
+            give_way(connection)
             spaces.fleeting(connection, own.space)
             if not from_beginning:
                 seed(snapshot, connection, period)
@@ -182,6 +184,7 @@ def _compared(snapshot: psycopg.Connection[Any], own: Settings, period: Period, 
     cells = lives = 0
     found: list[tuple[Department | None, Difference]] = []
     with psycopg.connect(replay_dsn(own), autocommit=True, connect_timeout=5) as replay:
+        give_way(replay)
         for chosen in map(department, period.departments):
             for table in compare.tables(chosen):
                 compare.bring(replay, snapshot, own.space, table.name)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sinks.session import idle
+from sinks.idle import idle
 from streams.settings import Settings
 
 FIGURES = 2

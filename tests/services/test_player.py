@@ -214,7 +214,7 @@ class Jitter:
     """A process that gives way as a player does and only sleeps: how late this machine wakes it."""
 
     SLEEPS = (
-        "import os, select, sys, time\nfrom sinks.session import idle\nidle()\nlate = []\nwhile not select.select([sys.stdin], [], [], 0)[0]:\n"
+        "import os, select, sys, time\nfrom sinks.idle import idle\nidle()\nlate = []\nwhile not select.select([sys.stdin], [], [], 0)[0]:\n"
         "    begun = time.monotonic(); time.sleep(0.02); late.append(time.monotonic() - begun - 0.02)\nprint(sorted(late)[len(late) * 99 // 100] * 1000)"
     )
 
