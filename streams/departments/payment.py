@@ -228,7 +228,7 @@ GLASS = Glass(
         ),
         Figure(
             "cashless_count_percent",
-            "Giao dịch không tiền mặt trên lượt có trả tiền",
+            "Tỷ lệ lượt không tiền mặt",
             "%",
             "Số giao dịch không tiền mặt thành công so với số lượt khám người bệnh có trả tiền, cùng bệnh viện, cùng ngày; "
             "một lượt trả nhiều lần thì quá 100 %.",

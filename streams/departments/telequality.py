@@ -125,7 +125,7 @@ GLASS = Glass(
     figures=(
         _minutes(
             "bad_minutes",
-            "Phút đường truyền kém hôm nay",
+            "Đường truyền kém hôm nay",
             "Số phút của các điểm cầu có đường truyền dưới 4 Mbps hoặc mất gói trên 2 %.",
             "đếm phút của từng điểm cầu mà ít nhất nửa số đoạn mười giây đo được có lúc dưới 4 Mbps hoặc mất gói trên 2 %, lấy chiều kém hơn",
         ),
