@@ -125,5 +125,5 @@ def _clipped(found: list[Span], since: int, until: int) -> Iterator[Span]:
         if span.since >= until or (span.until is not None and span.until <= since):
             continue
         lasts = span.until is None or span.until >= until
-        peak = None if lasts or span.since < since else span.peak
+        peak = None if lasts or span.since <= since else span.peak  # one that stood before may have peaked there
         yield Span(span.group, span.inhibited, max(since, span.since), None if lasts else span.until, peak)
