@@ -48,13 +48,13 @@ def of(glass: Glass) -> Board:
     large = [
         *(tile(glass, figure) for figure in headline),
         *([online(glass)] if glass.online else []),
-        *(tile(glass, share) for share in glass.shares),
     ]
-    paired = [(8, pairs(glass, glass.figure(glass.pairs)))] if glass.pairs else []
+    beside = [pairs(glass, glass.figure(glass.pairs))] if glass.pairs else [tile(glass, share) for share in glass.shares]
+    third = [*zip(widths(len(beside), 8), beside, strict=True)] if beside else []
     return (
         Board(f"ioc-{glass.name}", glass.label, ("ioc", glass.short))
         .row(7, *zip(widths(len(large)), large, strict=True))
-        .row(9, (8 if paired else 16, trend(glass, main)), (8, ranking(glass, ranked)), *paired)
+        .row(9, (8 if third else 16, trend(glass, main)), (8, ranking(glass, ranked)), *third)
         .row(
             8,
             (9, several(glass, rest, "Chi tiết hôm nay")),

@@ -39,7 +39,7 @@ from deploy.simulators.schedule import Schedule, Span
 ROOT = Path(__file__).parents[2]
 RUN_US = 1_795_000_000 * SECOND_US
 SECRET = "một bí mật"
-KEYS = {"tax": "11" * 32, "health": "22" * 32, "payment": "33" * 32}
+KEYS = {name: [{"id": "", "key": digits * 32}] for name, digits in (("tax", "11"), ("health", "22"), ("payment", "33"))}
 
 
 def deliveries(seconds: int, faults: Faults, seed: int = 7) -> list[tuple[int, Delivery]]:
