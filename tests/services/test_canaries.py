@@ -59,6 +59,10 @@ FIGURES |= {
     "T_BNCCT",
     "T_BHTT",
     "vnp_Amount",
+    "transaction_amount",
+    "transaction_date",  # seconds since 1970, as SePay's gateway writes them
+    "transactionDate",
+    "timestamp",
 }
 
 
