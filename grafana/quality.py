@@ -53,7 +53,7 @@ def four_words(glasses: tuple[Glass, ...]) -> str:
 SELECT 100.0 * (received - conflict) / nullif(received, 0) AS {RIGHT},
   (SELECT 100.0 * coalesce(n, 0) / nullif(of, 0) FROM heard) AS {COMPLETE},
   100.0 * (received - quarantined) / nullif(received, 0) AS {CLEAN},
-  (SELECT extract(epoch FROM followed_at - known_at) FROM followed JOIN limits USING (department) ORDER BY known_at DESC LIMIT 1) AS {ALIVE}
+  (SELECT extract(epoch FROM followed_at - known_at) FROM followed JOIN limits USING (department) ORDER BY known_at DESC, followed_at DESC LIMIT 1) AS {ALIVE}
 FROM today"""
 
 

@@ -99,7 +99,7 @@ function change(panel, percents, against) {
 }
 
 function several(body, panel, data, shown) {
-  const grid = el("div", shown.length > 4 ? "several many" : shown.length < 3 ? "several few" : "several");
+  const grid = el("div", shown.length > 9 ? "several many crowd" : shown.length > 4 ? "several many" : shown.length < 3 ? "several few" : "several");
   grid.style.setProperty("--columns", shown.length === 4 ? 2 : Math.min(3, shown.length));
   const values = shown.map((field) => {
     const options = config(panel, field.name, field.ref);
