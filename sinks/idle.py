@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,46 @@ def _is_idle() -> bool:
 
 
 def give_way(connection: Connection) -> None:
-    """Where this process is idle, `idle` for the server's own process of the connection too, if it runs on this machine and we may say so."""
+    """Where this process is idle, the server's own process of the connection too, on the processors that this one has: if it runs on this machine
+    and we may say so."""
     if not _is_idle():
         return
-    pid = connection.info.backend_pid
-    with contextlib.suppress(OSError):  # no such process here, or not ours
-        if connection.info.host in _HERE and b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes():
+    for pid in servers(connection, [connection.info.backend_pid]):
+        with contextlib.suppress(OSError):  # not ours
             idle(pid)
+            keep_to([pid], os.sched_getaffinity(0))
+
+
+def servers(connection: Connection, pids: Iterable[int]) -> list[int]:
+    """Those of a server's processes that run on this machine."""
+    if connection.info.host not in _HERE:
+        return []
+    return [pid for pid in pids if b"postgres" in _read(Path(f"/proc/{pid}/cmdline"))]
+
+
+def keep_to(pids: Iterable[int], processors: set[int]) -> None:
+    """Let processes, every thread of them, work on these processors only. Those that are gone or not ours are left alone."""
+    for pid in pids:
+        for thread in _threads(pid):
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(thread, processors)
+
+
+def family(pid: int) -> Iterator[int]:
+    """A process and all that it started."""
+    yield pid
+    for thread in _threads(pid):
+        for child in _read(Path(f"/proc/{pid}/task/{thread}/children")).split():
+            yield from family(int(child))
+
+
+def _threads(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(thread.name) for thread in Path(f"/proc/{pid}/task").iterdir()]
+    return []
+
+
+def _read(path: Path) -> bytes:
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return b""

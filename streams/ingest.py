@@ -7,6 +7,7 @@ went wrong, it seeks to where the database stands. While one batch is being writ
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ from streams.settings import Settings
 from streams.store import Fenced, Partition, Records, Store
 
 log = structlog.get_logger("ingest")
+
+FEW, EVERY_SECONDS = 100, 0.05
+"""Of fewer records, no more than a transaction in this time: each costs ten times what a record does (docs/performance.md)."""
 
 TopicIds = Callable[[Sequence[str]], Mapping[str, str]]
 """Topic names -> their ids (the incarnations); may block. Raises Retry while Kafka is away."""
@@ -52,6 +56,7 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         self._positions: dict[TopicPartition, tuple[Partition, int]] = {}
         self._unsettled = True
         self._writing: asyncio.Task[bool] | None = None
+        self._begun = 0.0
         self._away = False
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
@@ -115,6 +120,11 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         assert self._consumer is not None  # noqa: S101  # on_start made it
         # One long look when nothing is in hand; while a batch is being written, only what is there already.
         found = await self._consumer.getmany(timeout_ms=200, max_records=self._settings.worker.batch)
+        rest = self._begun + EVERY_SECONDS - time.monotonic()
+        if rest > 0 and 0 < sum(map(len, found.values())) < FEW:
+            await asyncio.sleep(rest)
+            for tp, more in (await self._consumer.getmany(timeout_ms=0, max_records=self._settings.worker.batch)).items():
+                found[tp] = [*found.get(tp, ()), *more]
         records = self._records(found)
         prepared = self._store.prepare(records) if records else None
         if self._writing is not None:
@@ -126,6 +136,7 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         for tp, messages in found.items():
             partition, _ = self._positions[tp]
             self._positions[tp] = (partition, messages[-1].offset + 1)
+        self._begun = time.monotonic()
         self._writing = asyncio.create_task(self._write(prepared))
 
     def _records(self, found: Mapping[TopicPartition, Sequence[Any]]) -> list[Records]:

@@ -18,6 +18,7 @@ from deploy.replay.player import Player
 from deploy.replay.producing import Producing
 from deploy.replay.reading import Source
 from deploy.replay.worker import Worker
+from deploy.replay.yielding import Yielding
 from sinks import spaces
 from sinks.archive import reading as archived
 from sinks.history import Period, Record, records
@@ -81,12 +82,13 @@ async def _once(settings: Settings, bootstrap: str, control: Control, worker: Wo
         {(at.name, at.number): end for at, end in _ends(settings, bootstrap).items()},
         0,
     )
+    watch = _Watch(settings, worker)
     player = Player(
         row, control, producing, following,
         source=lambda from_us: of_live(settings, replace(row.period, since_us=from_us, first_us=row.period.since_us), row.scenario),
         empty=lambda: empty(settings, bootstrap),
         settled=lambda: settled(settings, row.until),
-        every=_Watch(settings, worker),
+        every=watch,
     )  # fmt: skip
     try:
         await producing.start()
@@ -95,18 +97,21 @@ async def _once(settings: Settings, bootstrap: str, control: Control, worker: Wo
     finally:
         await producing.stop()
         following.close()
+        watch.close()
 
 
 class _Watch:
-    """Keeps the worker at work, and the space within what it may hold."""
+    """Keeps the worker at work, out of live's way, and the space within what it may hold."""
 
     def __init__(self, settings: Settings, worker: Worker) -> None:
         self._settings = settings
         self._worker = worker
+        self._yielding = Yielding(settings)
         self._due = 0.0
 
     def __call__(self) -> None:
         self._worker.ensure()
+        self._yielding()
         now = time.monotonic()
         if now < self._due:
             return
@@ -115,6 +120,10 @@ class _Watch:
             wrong = spaces.over_quota(connection, self._settings.space)
         if wrong:
             raise Misconfigured(wrong, "raise what it may hold, or drop it")
+
+    def close(self) -> None:
+        """As `Yielding.close`."""
+        self._yielding.close()
 
 
 def of_live(settings: Settings, period: Period, changes: str | None = None) -> Source:

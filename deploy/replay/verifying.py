@@ -20,6 +20,7 @@ from deploy.replay.player import Player
 from deploy.replay.producing import Producing
 from deploy.replay.running import settled
 from deploy.replay.worker import Worker
+from deploy.replay.yielding import Yielding
 from sinks import blame, compare, history, proof, spaces
 from sinks.archive import reading as archived
 from sinks.compare import Difference
@@ -166,9 +167,15 @@ async def _play(
     producing = Producing(own, parts.find(own).bootstrap)
     following = Following(replay_dsn(own), own.space, period.since_us)
     worker = Worker(own, code)
+    yielding = Yielding(own)
     row = replace(control.row(own.space), clock=moment(period.since_us))
+
+    def every() -> None:
+        worker.ensure()
+        yielding()
+
     player = Player(
-        row, control, producing, following, lambda _: source, lambda: None, lambda: settled(own, moment(period.until_us)), worker.ensure
+        row, control, producing, following, lambda _: source, lambda: None, lambda: settled(own, moment(period.until_us)), every
     )
     try:
         await producing.start()
@@ -177,6 +184,7 @@ async def _play(
         await producing.stop()
         following.close()
         worker.end()
+        yielding.close()
 
 
 def _compared(snapshot: psycopg.Connection[Any], own: Settings, period: Period, is_whole: bool) -> tuple[int, int, list[dict[str, Any]]]:

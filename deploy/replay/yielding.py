@@ -1,0 +1,64 @@
+"""A replay leaves half of the processors alone while live is at work (docs/decisions/0018-idle-replays.md)."""
+
+import os
+import time
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from deploy.replay.control import reaching
+from sinks.idle import family, keep_to, servers
+from sinks.migrations import schema
+from sinks.roles import replay_dsn, writer
+from streams.settings import Settings
+from streams.topics import LIVE
+
+EVERY_SECONDS = 0.5
+_LOOK = """
+select coalesce((select committed_at > clock_timestamp() - interval '2 seconds' from {}.batch order by batch desc limit 1), false),
+  array(select pid from pg_stat_activity where usename in (current_user, %s))"""
+
+
+class Yielding:
+    """Called now and then by the player: this process, what it started and their sessions in the database (where that runs here) have all processors
+    while live takes nothing in, else the half with the higher numbers. settings: of the space."""
+
+    def __init__(self, settings: Settings, live: str = LIVE) -> None:
+        self._dsn = replay_dsn(settings)
+        self._writer = writer(settings.space)
+        self._query = sql.SQL(_LOOK).format(sql.Identifier(schema(live)))
+        self._connection: psycopg.Connection[Any] | None = None
+        self._processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
+        self._due = 0.0
+
+    def __call__(self) -> None:
+        """Raises Retry while the database is away."""
+        now = time.monotonic()
+        if len(self._processors) > 1 and now >= self._due:
+            self._due = now + EVERY_SECONDS
+            self._keep_to(half(self._processors) if self._look() else self._processors)
+
+    def close(self) -> None:
+        """All processors again for who called."""
+        if self._connection is not None:
+            self._connection.close()
+        keep_to([os.getpid()], self._processors)
+
+    def _look(self) -> bool:
+        with reaching():
+            if self._connection is None or self._connection.closed:
+                self._connection = psycopg.connect(self._dsn, connect_timeout=5, autocommit=True, application_name="ioc-replay")
+            found = self._connection.execute(self._query, [self._writer]).fetchone()
+        assert found is not None  # noqa: S101  # a select without from has one row
+        busy, self._sessions = found
+        return bool(busy)
+
+    def _keep_to(self, processors: set[int]) -> None:
+        assert self._connection is not None  # noqa: S101  # _look made it
+        keep_to([*family(os.getpid()), *servers(self._connection, self._sessions)], processors)
+
+
+def half(processors: set[int]) -> set[int]:
+    """Those with the higher numbers, the smaller half."""
+    return set(sorted(processors)[(len(processors) + 1) // 2 :])
