@@ -56,25 +56,28 @@ class Figures(Session):
     def catch_up(self) -> Touched | None:
         """Take what one transaction can of the owed batches; what was touched, or None when nothing is owed or another worker is
         at it. Raises Retry while the database is away."""
-        chosen, name = self._department, self._department.name
         with self._reaching(), asleep():
-            connection = self._connected()
-            with connection.transaction():
-                if not self._locked(connection):
-                    return None
-                owed = self._owed(connection, name)
-                if not owed:
-                    return None
-                self._read_registry(connection, chosen)
-                events = self._events(connection, chosen, owed)
-                changes = advance(chosen.life, events, self._registry, self._load_of(connection, chosen))
-                self._write(connection, chosen, changes)
-                connection.execute("delete from owed where department = %s and batch = any(%s)", [name, [b for b, _, _ in owed]])
-                first = "update batch set followed_at = clock_timestamp() where batch = any(%s) and followed_at is null"  # not when counted anew
-                connection.execute(first, [[b for b, _, _ in owed]])
-                if events:
-                    newest = moment(max(event.known_at_us for event in events))
-                    connection.execute(_FOLLOWED, {"name": name, "known": newest})
+            return self._caught_up()  # a frame of its own: nothing of the batch is left to be walked when the collector wakes
+
+    def _caught_up(self) -> Touched | None:
+        chosen, name = self._department, self._department.name
+        connection = self._connected()
+        with connection.transaction():
+            if not self._locked(connection):
+                return None
+            owed = self._owed(connection, name)
+            if not owed:
+                return None
+            self._read_registry(connection, chosen)
+            events = self._events(connection, chosen, owed)
+            changes = advance(chosen.life, events, self._registry, self._load_of(connection, chosen))
+            self._write(connection, chosen, changes)
+            connection.execute("delete from owed where department = %s and batch = any(%s)", [name, [b for b, _, _ in owed]])
+            first = "update batch set followed_at = clock_timestamp() where batch = any(%s) and followed_at is null"  # not when counted anew
+            connection.execute(first, [[b for b, _, _ in owed]])
+            if events:
+                newest = moment(max(event.known_at_us for event in events))
+                connection.execute(_FOLLOWED, {"name": name, "known": newest})
         hours = tuple(sorted({cell[0] // 3_600_000_000 for cell in changes.cells}))
         return Touched(space=self._space, department=name, stage="figures", hours=hours)
 
