@@ -63,9 +63,16 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[object]], title: str |
     answer.print(drawn)
 
 
+def instant(at: datetime) -> str:
+    """A time as people here write it, of Asia/Ho_Chi_Minh."""
+    return f"{at.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}"
+
+
 def _cell(value: object) -> str:
     if value is None:
         return "—"
+    if isinstance(value, datetime):
+        return instant(value)
     return f"{value:,}".replace(",", ".") if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

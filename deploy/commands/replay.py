@@ -23,7 +23,6 @@ from sinks.roles import replay_dsn
 from sinks.spaces import ENDED
 from streams import settings
 from streams.errors import Misconfigured
-from streams.event import VIETNAM
 from streams.settings import Settings
 from streams.topics import LIVE
 
@@ -82,7 +81,7 @@ def start(
         check(chosen, asked.since, asked.until)
     row = starting.prepare(chosen, found, asked)
     console.say(
-        f"space {row.space}: {row.total:,} events of {_words(row.since)} to {_words(row.until)}; on the wall: /?space={row.space}".replace(
+        f"space {row.space}: {row.total:,} events of {console.instant(row.since)} to {console.instant(row.until)}; on the wall: /?space={row.space}".replace(
             ",", "."
         )
     )
@@ -145,7 +144,16 @@ def list_(as_json: Json = False) -> None:
 
     def shown() -> None:
         cells = [
-            [r.space, f"{_words(r.since)} – {_words(r.until)}", r.follows, _times(r), _state(r), _words(r.clock), r.produced, r.begun_by]
+            [
+                r.space,
+                f"{console.instant(r.since)} – {console.instant(r.until)}",
+                r.follows,
+                _times(r),
+                _state(r),
+                console.instant(r.clock),
+                r.produced,
+                r.begun_by,
+            ]
             for r in rows
         ]
         console.table(names, cells)
@@ -207,7 +215,9 @@ def _draw(bar: Progress, task: TaskID, row: Row) -> None:
     elif row.share > 0.02:
         spent = (datetime.now(UTC) - row.begun_at).total_seconds()
         left = f"  còn {_span(spent / row.share * (1 - row.share))}"
-    bar.update(task, completed=row.share, at=_words(row.clock), more=f"{_state(row)}, {row.rate:,.0f} sự kiện/s".replace(",", ".") + left)
+    bar.update(
+        task, completed=row.share, at=console.instant(row.clock), more=f"{_state(row)}, {row.rate:,.0f} sự kiện/s".replace(",", ".") + left
+    )
 
 
 def _span(seconds: float) -> str:
@@ -265,10 +275,6 @@ def _speed(text: str) -> float | None:
     return found
 
 
-def _words(at: datetime) -> str:
-    return f"{at.astimezone(VIETNAM):%d/%m/%Y %H:%M:%S}"
-
-
 def _times(row: Row) -> str:
     return "max" if row.speed is None else f"{row.speed:g}x"
 
@@ -280,7 +286,13 @@ def _state(row: Row) -> str:
 def _show(row: Row, as_json: bool) -> None:
     def shown() -> None:
         names = ["space", "period", "order", "speed", "state", "at", "in the figures up to", "played", "of"]
-        period, at, followed = f"{_words(row.since)} – {_words(row.until)}", _words(row.clock), _words(row.followed)
+        period, at, followed = (
+            f"{console.instant(row.since)} – {console.instant(row.until)}",
+            console.instant(row.clock),
+            console.instant(row.followed),
+        )
         console.table(names, [[row.space, period, row.follows, _times(row), _state(row), at, followed, row.produced, row.total]])
+        if row.wrong:
+            console.say(f"it failed: {row.wrong}; see {folder(_chosen(row.space)) / 'player.log'}")
 
     console.result(row.as_json(), as_json, shown)

@@ -7,15 +7,21 @@ from dataclasses import dataclass
 class Pace:
     """The clock of a replay. speed: its seconds per second; None: as fast as it goes, then the clock is where playing is.
 
-    at_us: the replay's time at the machine's second `since`, microseconds since 1970. target_us: up to there (a seek forward) it is caught up
-    without pacing.
+    at_us: the replay's time at the machine's second `since`, microseconds since 1970. paused: somebody said so. target_us: up to there (a seek forward)
+    it is caught up without pacing. moving: that seek was asked for after the pause, and goes on although it is paused.
     """
 
     at_us: int
     speed: float | None
     since: float
-    standing: bool = False
+    paused: bool = False
     target_us: int | None = None
+    moving: bool = False
+
+    @property
+    def standing(self) -> bool:
+        """Whether nothing is played."""
+        return self.paused and not (self.moving and self.target_us is not None)
 
     @property
     def hurries(self) -> bool:
@@ -25,7 +31,7 @@ class Pace:
     @property
     def rate(self) -> float:
         """How fast the clock runs by itself: 0 where it stands, or follows what is played."""
-        return 0.0 if self.standing or self.hurries or self.speed is None else self.speed
+        return 0.0 if self.paused or self.hurries or self.speed is None else self.speed
 
     def clock_us(self, now: float) -> int:
         """The replay's time."""
@@ -42,14 +48,17 @@ class Pace:
             if self.target_us is not None and at_us >= self.target_us:
                 self.target_us = None
 
-    def steer(self, standing: bool, speed: float | None, now: float) -> None:
+    def steer(self, paused: bool, speed: float | None, now: float) -> None:
         """Pause or go on, at that speed."""
         self._set(self.clock_us(now), now)
-        self.standing, self.speed = standing, speed
+        if paused and not self.paused:
+            self.moving = False
+        self.paused, self.speed = paused, speed
 
     def seek(self, target_us: int, from_us: int, now: float) -> None:
-        """Go on from `from_us`, without pacing up to `target_us`."""
+        """Go on from `from_us`, without pacing up to `target_us`; there a paused one stands."""
         self._set(from_us, now)
+        self.moving = True
         self.target_us = target_us if target_us > from_us else None
 
     def _set(self, at_us: int, now: float) -> None:

@@ -117,6 +117,8 @@ class Player:
                 self._buffer.extend(chunk)
         if not self._buffer:
             return None
+        if self._pace.standing:  # it was paused while the chunk was read
+            return []
         now = time.monotonic()
         until = self._pace.target_us if self._pace.hurries else self._pace.clock_us(now)
         if self._pace.hurries and (self._following.ahead > MOST_AHEAD or self._following.behind > MOST_BEHIND):

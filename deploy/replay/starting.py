@@ -88,7 +88,7 @@ def _period(live: Settings, asked: Asked, told: Scenario | None) -> tuple[Period
     since, until = micros(asked.since), micros(min(asked.until, datetime.now(UTC)))
     if until <= since:
         raise Misconfigured(
-            f"there is nothing between {asked.since:%d/%m/%Y %H:%M} and {asked.until:%d/%m/%Y %H:%M}", "--to must lie after --from"
+            f"there is nothing between {console.instant(asked.since)} and {console.instant(asked.until)}", "--to must lie after --from"
         )
     with reading(live) as connection:
         held = history.extent(connection, names, follows)
@@ -106,7 +106,7 @@ def _period(live: Settings, asked: Asked, told: Scenario | None) -> tuple[Period
         what = (
             "there is nothing stored"
             if held is None
-            else f"what is stored lies between {moment(held[0]):%d/%m/%Y %H:%M} and {moment(held[1]):%d/%m/%Y %H:%M} UTC"
+            else f"what is stored lies between {console.instant(moment(held[0]))} and {console.instant(moment(held[1]))}"
         )
         raise console.No("no event lies in that period", what)
     return period, total

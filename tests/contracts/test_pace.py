@@ -66,3 +66,23 @@ def test_a_seek_backward_is_the_only_way_back() -> None:
     assert (pace.clock_us(1.0), pace.target_us) == (AT_US - 5000, AT_US - 1000)
     pace.seek(AT_US, AT_US, 2.0)
     assert pace.target_us is None
+
+
+@given(SPEEDS, st.floats(0.1, 1000))
+def test_a_seek_of_a_paused_clock_goes_there_and_stands(speed: float | None, seconds: float) -> None:
+    pace = Pace(AT_US, speed, 0.0, paused=True)
+    pace.seek(AT_US + 1000, AT_US, 1.0)
+    assert (pace.hurries, pace.standing) == (True, False)
+    pace.steer(True, 60.0, 1.5)  # another speed is no second pause
+    pace.played(AT_US + 1000, 2.0)
+    assert (pace.hurries, pace.standing, pace.clock_us(2.0 + seconds)) == (False, True, AT_US + 1000)
+
+
+@given(SPEEDS)
+def test_a_pause_within_a_seek_stands_at_once_and_goes_on_with_the_seek(speed: float | None) -> None:
+    pace = Pace(AT_US, speed, 0.0)
+    pace.seek(AT_US + 1000, AT_US, 1.0)
+    pace.steer(True, speed, 2.0)
+    assert (pace.hurries, pace.standing) == (False, True)
+    pace.steer(False, speed, 3.0)
+    assert (pace.hurries, pace.standing, pace.target_us) == (True, False, AT_US + 1000)

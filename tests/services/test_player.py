@@ -213,6 +213,20 @@ def test_a_replay_is_steered_while_it_plays(house: House, drill: str) -> None:
     house.becomes(drill, "stopped", 30)
 
 
+def test_a_paused_replay_goes_where_it_is_sought_and_stands_there(house: House, drill: str) -> None:
+    house.ioc("replay", "start", *PERIOD, "--speed", "60", "--detach", space=drill)
+    house.ioc("replay", "pause", drill)  # before it has read anything
+    house.becomes(drill, "paused", 60)
+    target = START + timedelta(hours=6)
+    for place in (target, target - timedelta(hours=2)):
+        house.ioc("replay", "seek", place.isoformat(), drill)
+        eventually(lambda place=place: (house.status(drill)["state"], house.status(drill)["clock"]) == ("paused", place), 90)
+        newest = eventually(lambda: events_until(house, drill)["newest"], 60)
+        assert place - timedelta(minutes=30) < newest <= place
+    house.ioc("replay", "stop", drill)
+    house.becomes(drill, "stopped", 30)
+
+
 class Jitter:
     """A process that gives way as a player does and only sleeps: how late this machine wakes it."""
 
