@@ -91,6 +91,16 @@ def count(connection: Connection, period: Period) -> int:
     return total
 
 
+def count_again(connection: Connection, period: Period) -> int:
+    """How many duplicates and conflicts arrived in the minutes of the period, of whichever unit."""
+    found = connection.execute(
+        "select coalesce(sum(duplicate + conflict), 0)::bigint from ledger_1m "
+        "where department = any(%(names)s) and minute >= date_trunc('minute', %(since)s) and minute < %(until)s",
+        _bounds(period.since_us, period.until_us) | {"names": [*period.departments]},
+    ).fetchone()
+    return found[0] if found else 0
+
+
 def records(connection: Connection, period: Period, repeats: bool, read: "Read | None" = None) -> Iterator[Record]:
     """Events, signs of life and rejects of the period, in its time's order; with `repeats`, duplicates and conflicts too, each after its first.
 

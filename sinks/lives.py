@@ -73,7 +73,9 @@ class Figures(Session):
             changes = advance(chosen.life, events, self._registry, self._load_of(connection, chosen))
             self._write(connection, chosen, changes)
             connection.execute("delete from owed where department = %s and batch = any(%s)", [name, [b for b, _, _ in owed]])
-            first = "update batch set followed_at = clock_timestamp() where batch = any(%s) and followed_at is null"  # not when counted anew
+            first = (
+                "update batch set followed_at = clock_timestamp() where batch = any(%s) and followed_at is null"  # not when counted anew
+            )
             connection.execute(first, [[b for b, _, _ in owed]])
             if events:
                 newest = moment(max(event.known_at_us for event in events))

@@ -51,7 +51,7 @@ def demo(
     faults: Annotated[float, typer.Option(help="How badly the departments behave: 1 as real ones do, 0 not at all.", min=0, max=5)] = 1.0,
     as_json: Json = False,
 ) -> None:
-    """Four departments, connectors, Kafka, worker, TimescaleDB and the wall on this machine, with true figures on the wall.
+    """Five departments, connectors, Kafka, worker, TimescaleDB and the wall on this machine, with true figures on the wall.
 
     At the end every figure is recomputed from what the departments really sent, by code that shares nothing with the program. Exit 1 when
     anything is lost, doubled or different.

@@ -102,6 +102,8 @@ def _period(live: Settings, asked: Asked, told: Scenario | None) -> tuple[Period
             )
         period = Period(since, until, follows, names, asked.units)
         total = gone + history.count(connection, period) if held is not None and until > since else 0
+        if total and follows == "known_at" and asked.units is None:
+            total += history.count_again(connection, period)
     if total == 0:
         what = (
             "there is nothing stored"

@@ -165,7 +165,7 @@ def test_a_replay_as_fast_as_it_goes_makes_what_live_made(house: House, drill: s
 
 def test_a_replay_of_arrivals_counts_what_came_again_too(house: House, drill: str) -> None:
     told = house.ioc("replay", "start", *PERIOD, "--speed", "max", "--by", "known-at", space=drill)
-    assert (told["state"], told["produced"]) == ("done", EVENTS)
+    assert (told["state"], told["produced"], told["total"]) == ("done", EVENTS, EVENTS)
     house.same_as_live(drill, again=True)
 
 
