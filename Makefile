@@ -56,7 +56,7 @@ fuzz: setup
 
 prove: setup
 	echo 'prove: random arrivals, cuts and deaths; a replay must make what live made' >&2
-	.venv/bin/python -m pytest tests/services/test_prove.py --hypothesis-profile prove $(ARGS)
+	.venv/bin/python -m pytest tests/services/test_prove.py --hypothesis-profile prove --timeout 0 $(ARGS)
 
 pictures:
 	$(PYTHON) deploy/bootstrap.py --browser

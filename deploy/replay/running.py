@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import structlog
+import uvloop
 from kafka import KafkaConsumer, TopicPartition
 
 from deploy.commands.work import ids_of
@@ -50,7 +51,7 @@ def run(settings: Settings, bootstrap: str) -> None:
     try:
         if not control.lock(settings.space):
             raise Misconfigured(f"the replay of {settings.space} is being played already", "`ioc replay status` shows it")
-        asyncio.run(_until_it_ends(settings, bootstrap, control, worker))
+        uvloop.run(_until_it_ends(settings, bootstrap, control, worker))
     finally:
         worker.end()
         control.close()

@@ -1,6 +1,5 @@
 """Whether live is what its arrivals make: a period played again into a scratch space, shuffled and doubled, and everything derived compared."""
 
-import asyncio
 import random
 import secrets
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import uvloop
 
 from deploy import spaces as whole
 from deploy.embedded import parts
@@ -119,7 +119,7 @@ def _verify(
                 connection.execute("update rule set enabled = false")  # they look at minutes from before the period
         begun(own)
         started = datetime.now(UTC)
-        asyncio.run(_play(snapshot, own, period, control, in_order, code))
+        uvloop.run(_play(snapshot, own, period, control, in_order, code))
         played = datetime.now(UTC)
     cells, lives, differences = _compared(snapshot, own, period, is_whole)
     firings, more = _firings(snapshot, live, own, period, is_whole, in_order)
