@@ -17,6 +17,7 @@ class HDon(msgspec.Struct, frozen=True):
     DVTTe: str = "VND"
     TGia: str | None = None
     TgTTTBSo: str | None = None
+    TgTCThue: str | None = None
     TgTThue: str | None = None
     TCHDon: str = ""
     CLQuan: tuple[tuple[str, str, str], ...] = ()
@@ -42,6 +43,7 @@ class TaxLine(msgspec.Struct, frozen=True, tag_field="system", tag="tax"):
     what: str
     MTDiep: str = ""
     MLTDiep: str = ""
+    PBan: str = ""
     MTDTChieu: str = ""
     MST: str = ""
     time: str = ""

@@ -26,7 +26,7 @@ from eventually import eventually
 from lxml import etree
 from source_server import Question, Reply, serving
 
-from deploy.simulators import curve, hospitals, judge, sellers
+from deploy.simulators import curve, hospitals, judge, judge_shares, sellers
 from deploy.simulators.clock import DAY_US, HOUR_US, SECOND_US, VIETNAM_US, stamp
 from deploy.simulators.encounters import Encounters, Version
 from deploy.simulators.faults import Faults, WirePlan
@@ -112,6 +112,7 @@ def test_every_invoice_says_what_the_truth_says(printed: list[tuple[dict[str, ob
 PLACES = [
     ("TTChung/", "KHMSHDon"), ("TTChung/", "KHHDon"), ("TTChung/", "SHDon"), ("TTChung/", "NLap"), ("TTChung/", "DVTTe"), ("TTChung/", "TGia"),
     ("NDHDon/NBan/", "MST"), ("NDHDon/TToan/", "TgTTTBSo"), ("NDHDon/TToan/", "TgTThue"), ("TTChung/TTHDLQuan/", "TCHDon"),
+    ("NDHDon/TToan/", "TgTCThue"),
 ]  # fmt: skip
 
 
@@ -145,6 +146,14 @@ def test_the_feed_has_all_that_makes_invoices_hard(printed: list[tuple[dict[str,
     assert any(document.get("TgTTTBSo", "").endswith(".000000") for document in invoices)
     assert {len(str(document["MST"])) for document in invoices} == {10, 12, 14}
     assert {"1", "2", "3", "7", "9"} <= {truth.get("LTBao") for truth, _ in printed}
+    assert {"2.2.0", "2.1.0", "2.0.1", "2.0.0", ""} == {truth["PBan"] for truth, _ in printed}
+    assert any(document["DVTTe"] == "USD" and "TGia" not in document for document in invoices)
+    assert any(document.get("TgTTTBSo", "").endswith(".50") and document["DVTTe"] == "VND" for document in invoices)
+    assert any(
+        abs(sum(float(document[name]) for name in ("TgTCThue", "TgTThue")) - float(document["TgTTTBSo"])) > 1
+        for document in invoices
+        if "TgTCThue" in document
+    )
 
 
 def test_the_same_seed_and_start_give_the_same_bytes() -> None:
@@ -568,10 +577,44 @@ def test_the_judge_reads_the_lives_of_invoices_as_settled(tmp_path: Path) -> Non
     assert figures_of(file, "einvoice", "total")[()] == {
         "messages": 14, "invoices": 8, "accepted": 3, "rejected": 1, "pending": 2, "cancelled": 1, "replaced": 1,
         "value_vnd": 208 + 300 - 101 + 70, "tax_vnd": 8 + 8 + 16 + 8, "sellers": 1, "code_seconds_p50": 30, "code_seconds_p95": 60,
+        "unlisted": 0, "flagged": 0, "signed": 0, "unsigned": 0, "invalid": 0,
     }  # fmt: skip
     by_unit = figures_of(file, "einvoice", "unit")
     assert (by_unit["14758",]["messages"], by_unit[None,]["messages"]) == (13, 1)
     assert figures_of(file, "einvoice", "day")["2026-11-21",]["messages"] == 1
+
+
+def test_the_judge_counts_what_no_list_has_and_money_that_is_wrong(tmp_path: Path) -> None:
+    lines = [
+        message("200", "Q1", HDon=[hdon(1, "108", TgTCThue="100"), hdon(2, "110", TgTCThue="100"), hdon(3, "108.50")], PBan="2.2.0"),
+        message("200", "Q2", HDon=[hdon(4, "108.50", DVTTe="USD"), hdon(5, "108.50", DVTTe="USD", TGia="26000")], PBan="2.1.0"),
+        message("300", "N1", TBao=[{"HDon": [["1", "C26TAA", "1", "1"]]}], PBan="2.1.0"),
+        message("300", "N2", TBao=[{"HDon": [["1", "C26TAA", "1", "1"]]}], PBan="2.0.1"),
+        message("300", "N3", TBao=[{"HDon": [["1", "C26TAA", "1", "9"]]}]),
+    ]
+    total = figures_of(write(tmp_path, lines), "einvoice", "total")[()]
+    assert (total["unlisted"], total["flagged"]) == (3, 3)
+
+
+def test_the_judge_holds_what_was_paid_against_what_visits_cost_where_both_are_known(tmp_path: Path) -> None:
+    alone = visit("9", "totals", "20261121", "202611210100", MA_CSKCB="38003")
+    file = write(tmp_path, [*PAID, *VISITS, alone])
+    told = judge.truth([file])
+    found = judge_shares.shares("payment", told.facts)
+    half = {"cashless_percent": 250.0, "cashless_count_percent": 100.0}
+    assert found["day"]["2026-11-21",] == {"cashless_percent": 125.0, "cashless_count_percent": 50.0}
+    assert dict(found["day,unit"]) == {
+        ("2026-11-21", "38001"): half,
+        ("2026-11-21", "38003"): {"cashless_percent": 0.0, "cashless_count_percent": 0.0},
+    }
+    rows: list[dict[str, object]] = [{"unit": place[0], **figures} for place, figures in figures_of(file, "payment", "unit").items()]
+    unknown = {"cashless_percent": None, "cashless_count_percent": None}
+    shown = [row | (half if row["unit"] == "38001" else unknown) for row in rows]
+    shown.append({"unit": "38003"} | dict.fromkeys(judge.FIGURES["payment"]) | {"cashless_percent": 0.0, "cashless_count_percent": 0.0})
+    assert judge.judge([file], {"payment": {"unit": shown}}, {}, KEYS).differences == []
+    shown[-1]["cashless_percent"] = None
+    (wrong,) = judge.judge([file], {"payment": {"unit": shown}}, {}, KEYS).differences
+    assert (wrong.place, wrong.figure, wrong.expected, wrong.actual) == (("38003",), "cashless_percent", 0.0, None)
 
 
 def test_the_order_of_messages_changes_nothing_for_the_judge(tmp_path: Path) -> None:
