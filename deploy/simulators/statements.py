@@ -1,5 +1,4 @@
-"""The folder that an operator puts banks' files into: statements of ISO 20022 (camt.054 as it goes, camt.053 at the end), MoMo's answers to
-queries, SePay's notices exported."""
+"""The folder of banks' files: statements (camt.054 as it goes, camt.053 at the end), MoMo's answers to queries, SePay's exports."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
