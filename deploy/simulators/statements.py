@@ -45,6 +45,7 @@ class Folder:
     _number: int = 0
     _fresh: list[Booking] = field(default_factory=list)
     _unstated: list[Booking] = field(default_factory=list)
+    _before: set[str] = field(default_factory=set)  # booked while the notice still said that it failed
     _exported: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
 
     def pending(self) -> int:
@@ -58,7 +59,8 @@ class Folder:
             self._booked(Booking(status.transaction, status.hospital, (status.paid,), at_us, given_back=True))
         elif status.status == "01" and random.random() < STATED_FAILURE:
             self._booked(Booking(status.transaction, status.hospital, (status.amount,), at_us))
-        elif status.paid and (draw := random.random()) >= UNSTATED:
+            self._before.add(status.transaction)
+        elif status.paid and status.transaction not in self._before and (draw := random.random()) >= UNSTATED:
             draw -= UNSTATED
             half = status.paid // 2000 * 1000
             split, other = draw < HALVES, HALVES <= draw < HALVES + DIFFERING
