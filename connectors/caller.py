@@ -1,4 +1,4 @@
-"""Who calls a webhook, where that stands in a header and not in the notice: SePay's four ways, and the tokens that two senders ask for."""
+"""Who calls a webhook, where that stands in a header and not in the notice: SePay's ways, and the tokens that two senders ask for."""
 
 import base64
 import binascii
@@ -21,12 +21,14 @@ Check = Callable[[Mapping[str, str], bytes, float], bool]
 
 
 def check(source: Source, usual: str) -> Check:
-    """The check of a source's callers, by its option `auth`: `hmac`, `apikey`, `bearer`, `none` (`usual`, where it says nothing).
-    Raises Misconfigured."""
-    way, secret = text(source, "auth", usual), source.secret() or b""
-    if way not in _WAYS:
-        raise Misconfigured(f"source {source.name}: options.auth must be one of {', '.join(_WAYS)}", f'write e.g. auth = "{usual}"')
-    return lambda headers, body, now: _WAYS[way](headers, body, source.name, secret, now)
+    """The check of a source's callers, by its option `auth`: `hmac`, `apikey`, `secretkey`, `bearer`, or several of them with commas between,
+    any of which will do; or `none` (`usual`, where it says nothing). Raises Misconfigured."""
+    ways, secret = [way.strip() for way in text(source, "auth", usual).split(",")], source.secret() or b""
+    if not _WAYS.keys() >= {*ways} or ("none" in ways and len(ways) > 1):
+        raise Misconfigured(
+            f"source {source.name}: options.auth must be of {', '.join(_WAYS)}, and none stands alone", f'write e.g. auth = "{usual}"'
+        )
+    return lambda headers, body, now: any(_WAYS[way](headers, body, source.name, secret, now) for way in ways)
 
 
 def needs_secret(source: Source) -> bool:
@@ -103,6 +105,12 @@ def _apikey(headers: Mapping[str, str], body: bytes, source: str, secret: bytes,
     return scheme.lower() == "apikey" and hmac.compare_digest(key.strip().encode("latin-1", "replace"), secret)  # as its bytes came
 
 
+def _secretkey(headers: Mapping[str, str], body: bytes, source: str, secret: bytes, now: float) -> bool:
+    """X-Secret-Key: the secret itself, as SePay's gateway shows it where its merchant chose the auth type SECRET_KEY
+    (developer.sepay.vn/en/cong-thanh-toan/IPN)."""
+    return hmac.compare_digest(headers.get("x-secret-key", "").strip().encode("latin-1", "replace"), secret)
+
+
 def _bearer(headers: Mapping[str, str], body: bytes, source: str, secret: bytes, now: float) -> bool:
     scheme, _, shown = headers.get("authorization", "").partition(" ")
     until, _, stamp = shown.strip().partition(".")
@@ -115,4 +123,4 @@ def _none(headers: Mapping[str, str], body: bytes, source: str, secret: bytes, n
     return True
 
 
-_WAYS = {"hmac": _hmac, "apikey": _apikey, "bearer": _bearer, "none": _none}
+_WAYS = {"hmac": _hmac, "apikey": _apikey, "secretkey": _secretkey, "bearer": _bearer, "none": _none}

@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deploy.embedded.processes import end, free_port, recall, remember, until
+from deploy.simulators import hospitals
+from deploy.simulators.notices import MOMO_ACCESS
 from streams.errors import Retry
 
 SIMULATORS = ("tax", "telehealth", "banks", "video", "hospitals")
 PUSHING = ("banks", "hospitals")
-BANKS = ("hdbank", "vnpay", "payos")
-PULLED = ("tax-feed", "telehealth", "video", *(f"list-{bank}" for bank in BANKS))
+PULLED = ("tax-feed", "telehealth", "video", "files-banks", *(f"list-{bank}" for bank in hospitals.LISTED))
 SHARE = {
     "tax": 0.43,
     "telehealth": 0.08,
@@ -109,18 +110,22 @@ def _last_words(path: Path) -> str:
 
 
 def write_secrets(folder: Path) -> Mapping[str, Path]:
-    """A shared secret per simulator, as files that only we can read."""
+    """A shared secret per simulator, and MoMo's two keys, as files that only we can read."""
     found = {name: folder / "secrets" / name for name in SIMULATORS}
     for path in found.values():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists():
             path.touch(mode=0o600)
             path.write_text(secrets.token_hex(24))
+    found["momo"] = folder / "secrets" / "momo"  # its access key beside the banks' secret
+    found["momo"].touch(mode=0o600)
+    found["momo"].write_text(f"{MOMO_ACCESS}:{found['banks'].read_text()}")
     return found
 
 
 def write_configuration(path: Path, ports: Mapping[str, int], web_port: int, units: Mapping[str, Mapping[str, str]]) -> None:
-    """The sources of a demo as ioc.toml. units: bank -> its own code of a hospital -> ours."""
+    """The sources of a demo as ioc.toml. units: bank, or `statements` -> its own code of a hospital -> ours. The banks'
+    files lie in the folder `files` beside it."""
     secret_of = write_secrets(path.parent)
     fhir = f"http://127.0.0.1:{ports['telehealth']}/fhir/Encounter"
     tables = [
@@ -130,20 +135,34 @@ def write_configuration(path: Path, ports: Mapping[str, int], web_port: int, uni
     pages = f"http://127.0.0.1:{ports['video']}/quality"
     options = 'options = { encoding = "json", content = "", limit = 1000 }\n'
     tables.append(_source("video", "telequality", "rest", "telequality", pages, secret_of["video"], 0.5, options))
-    for bank in BANKS:
+    for bank in hospitals.BANKS:
         mapped = "[sources.units]\n" + "".join(f'"{code}" = "{unit}"\n' for code, unit in units[bank].items())
-        tables.append(_source(f"bank-{bank}", "payment", "webhook", bank, None, secret_of["banks"], 1.0) + mapped)
+        auth = 'options = { auth = "apikey,secretkey" }\n' if bank == "sepay" else ""
+        tables.append(
+            _source(f"bank-{bank}", "payment", "webhook", bank, None, secret_of.get(bank, secret_of["banks"]), 1.0, auth) + mapped
+        )
+        if bank not in hospitals.LISTED:
+            continue
         url, more = f"http://127.0.0.1:{ports['banks']}/list/{bank}", f'options = {{ bank = "{bank}" }}\n'
         tables.append(_source(f"list-{bank}", "payment", "query", "hdbank", url, secret_of["banks"], 2.0, more) + mapped)
+    (path.parent / "files").mkdir(exist_ok=True)
+    mapped = "[sources.units]\n" + "".join(
+        f'"{code}" = "{unit}"\n' for bank in ("statements", "momo", "sepay") for code, unit in units[bank].items()
+    )
+    options = f'path = "{(path.parent / "files").resolve()}"\noptions = {{ settled_seconds = 0 }}\n'
+    tables.append(_source("files-banks", "payment", "files", "payment", None, None, 1.0, options) + mapped)
     tables.append(_source("hospitals", "visit", "webhook", "bhyt", None, secret_of["hospitals"], 1.0, 'options = { auth = "apikey" }\n'))
     path.write_text(f"[web]\nport = {web_port}\n\n" + "\n".join(tables))
 
 
-def _source(name: str, department: str, connector: str, form: str, url: str | None, secret: Path, every: float, more: str = "") -> str:
+def _source(
+    name: str, department: str, connector: str, form: str, url: str | None, secret: Path | None, every: float, more: str = ""
+) -> str:
     at = f'url = "{url}"\n' if url else ""
+    at += f'credential = "file:{secret.resolve()}"\n' if secret else ""
     return (
         f'[[sources]]\nname = "{name}"\ndepartment = "{department}"\nconnector = "{connector}"\nformat = "{form}"\n{at}'
-        f'credential = "file:{secret.resolve()}"\ninterval_seconds = {every}\n{more}'
+        f"interval_seconds = {every}\n{more}"
     )
 
 

@@ -1,9 +1,11 @@
 """Waiting until all that was sent has arrived, and reading what the comparison needs through the documented doors."""
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,11 +27,12 @@ QUIET_SECONDS = 4.0
 
 
 class Settled:
-    """The system as seen from outside, once it is quiet. ports: of the simulators' control doors."""
+    """The system as seen from outside, once it is quiet. ports: of the simulators' control doors. files: the folder that is read for them."""
 
-    def __init__(self, settings: Settings, ports: Sequence[int]) -> None:
+    def __init__(self, settings: Settings, ports: Sequence[int], files: Path | None = None) -> None:
         self._settings = settings
         self._ports = ports
+        self._files = files
 
     def wait(self, patience_seconds: float) -> bool:
         """Until the departments have nothing pending, nothing more arrives and all figures have followed; False when nothing moves
@@ -142,9 +145,17 @@ class Settled:
     def _pending(self) -> int | None:
         """What the departments still have to hand over; None when one does not answer."""
         try:
-            return sum(int(httpx.get(f"http://127.0.0.1:{port}/control/state", timeout=5).json()["pending"]) for port in self._ports)
+            pending = sum(int(httpx.get(f"http://127.0.0.1:{port}/control/state", timeout=5).json()["pending"]) for port in self._ports)
+            return pending + self._unread()
         except (httpx.HTTPError, KeyError, ValueError):
             return None
+
+    def _unread(self) -> int:
+        """Files that no connector has on its list of what it read to the end."""
+        if self._files is None:
+            return 0
+        read = {digest for listed in (self._settings.state_dir / "files").glob("*.read") for digest in listed.read_text().split()}
+        return sum(hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest() not in read for file in self._files.glob("[!.]*"))
 
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(ingest_dsn(self._settings), connect_timeout=5, autocommit=True)

@@ -1,6 +1,7 @@
 """Bank statements and notifications of ISO 20022 (camt.052, 053, 054, any version): what really stands on the hospital's account."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
 from itertools import chain
@@ -11,7 +12,7 @@ from connectors.formats import Arrival, receipt, times, xml
 from connectors.formats.receipt import Receipt
 from streams.departments.payment import Payment
 from streams.errors import Reject
-from streams.event import day_start_us
+from streams.event import day_start_us, vietnam_day
 
 MAX_BYTES = 16 * 1024 * 1024  # a day of a large hospital: ten thousand entries of a kilobyte and a half
 
@@ -21,12 +22,15 @@ _BANKS = {"HDBCVNVX": "hdbank"}  # by BIC; any other bank is named by the source
 _RETURNS = ("RRTN", "RPCR", "RIMB")  # BkTxCd SubFmlyCd: returned, cancelled, reimbursed
 _CLOSING = ("CLBD", "CLAV")  # Bal/Tp: closing booked, closing available
 _NO_REFERENCE = ("", "NOTPROVIDED", "NONREF")
+_OTHERS = ("EndToEndId", "InstrId", "NtryRef")  # numbers that the payer chose, or that count the entries of one statement: they come again
+_MOST_LINES = 1000  # credits under one number on one statement
 
 Element = etree._Element
 
 
 def split(raw: bytes) -> list[bytes]:
-    """A statement for each entry, with the account it stands on; anything else is one record."""
+    """A statement for each entry, with the account it stands on, and with the other entries of its number, so that each counts; anything else
+    is one record."""
     try:
         message = _message(xml.element(raw, MAX_BYTES))
     except Reject:
@@ -45,10 +49,23 @@ def _alone(message: Element, statement: Element) -> Iterator[bytes]:
         statement.remove(kid)
     shell = deepcopy(message)
     shell.append(statement)
-    for entry in entries:
-        statement.append(entry)
+    together: dict[object, list[Element]] = {}
+    for place, entry in enumerate(entries):
+        together.setdefault(_number(entry) or place, []).append(entry)
+    for alike in together.values():
+        statement.extend(alike)
         yield etree.tostring(shell)
-        statement.remove(entry)
+        for entry in alike:
+            statement.remove(entry)
+
+
+def _number(entry: Element) -> str:
+    """Under which number an entry stands, "" where each of its transactions has one of its own or there is none."""
+    details = _details(entry)
+    try:
+        return "" if _is_several(details) else _reference(entry, details[:1], False)[0]
+    except Reject:
+        return ""
 
 
 def parse(raw: bytes, arrival: Arrival) -> list[Payment]:
@@ -65,33 +82,56 @@ def parse(raw: bytes, arrival: Arrival) -> list[Payment]:
             served = _text(statement, "Acct", "Svcr", "FinInstnId", "BICFI") or _text(statement, "Acct", "Svcr", "FinInstnId", "BIC")
             bank = arrival.bank or _BANKS.get(served[:8], "camt")
             at = _instant(_text(statement, "CreDtTm") or said, "CreDtTm")
+            met: Counter[object] = Counter()
             for entry in statement:
                 if _name(entry) == "Ntry":
-                    found += [receipt.event(each, arrival) for each in _entry(entry, statement, bank, account, at)]
+                    found += [receipt.event(each, arrival) for each in _entry(entry, statement, bank, account, at, met)]
     return found
 
 
-def _entry(entry: Element, statement: Element, bank: str, account: str, said_at_us: int | None) -> Iterator[Receipt]:
-    """What an entry tells: of each of its transactions, where they have amounts of their own, else of itself."""
+def _entry(entry: Element, statement: Element, bank: str, account: str, said_at_us: int | None, met: Counter[object]) -> Iterator[Receipt]:
+    """What an entry tells: of each of its transactions, where they have amounts of their own, else of itself. met: the credits of its statement
+    so far."""
     if (_text(entry, "Sts", "Cd") or _text(entry, "Sts") or "BOOK") != "BOOK":
         return
     way, reversal = _text(entry, "CdtDbtInd"), _text(entry, "RvslInd") in ("true", "1")
     if way not in ("CRDT", "DBIT"):
         raise Reject("field", "CdtDbtInd is neither CRDT nor DBIT" if way else "CdtDbtInd is absent")
-    details = [each for group in entry if _name(group) == "NtryDtls" for each in group if _name(each) == "TxDtls"]
+    details = _details(entry)
     given_back = way == "DBIT" and (reversal or _is_returned(entry, details))
     if not given_back and (way == "DBIT" or reversal):
         return
     booked = _booked(entry, statement, said_at_us)
-    several = len(details) > 1 and all(_amount(each) is not None for each in details)
+    several = _is_several(details)
+    met = Counter() if several else met
     for each in details if several else [entry]:
         amount = _amount(each)
         if amount is None:
             raise Reject("missing", "Amt is absent")
-        lone = None if several else entry
-        transaction = _reference(lone, details[:1] if lone is not None else [each])
-        name = receipt.refund(transaction) if given_back else transaction
-        yield Receipt(bank, name, "refunded" if given_back else "credited", account, amount, booked, None, said_at_us)
+        number, is_lasting = _reference(entry, [each] if several else details[:1], several)
+        if given_back:
+            yield Receipt(bank, receipt.refund(number), "refunded", account, amount, booked, None, said_at_us)
+        else:
+            line = _line(number, amount, "" if is_lasting else str(vietnam_day(booked)), met)
+            yield Receipt(bank, number, "credited", account, amount, booked, None, said_at_us, line)
+
+
+def _line(number: str, amount: int, day: str, met: Counter[object]) -> str:
+    """Which of the credits of that amount under that number it is, as Payment.line has it. Raises Reject `too_large`."""
+    met.update([number, (number, amount, day)])
+    if met[number] > _MOST_LINES:
+        raise Reject("too_large", f"a statement has more than {_MOST_LINES} credits under one number")
+    nth = met[number, amount, day]
+    return " ".join(filter(None, (day, str(nth) if nth > 1 else "")))
+
+
+def _details(entry: Element) -> list[Element]:
+    return [each for group in entry if _name(group) == "NtryDtls" for each in group if _name(each) == "TxDtls"]
+
+
+def _is_several(details: list[Element]) -> bool:
+    """Whether an entry is several transactions, each with an amount of its own."""
+    return len(details) > 1 and all(_amount(each) is not None for each in details)
 
 
 def _is_returned(entry: Element, details: list[Element]) -> bool:
@@ -99,15 +139,17 @@ def _is_returned(entry: Element, details: list[Element]) -> bool:
     return any(code in _RETURNS for code in codes) or any(_kid(each, "RtrInf") is not None for each in details)
 
 
-def _reference(entry: Element | None, details: list[Element]) -> str:
-    """The bank's own number of the transaction, which its notices carry as transactionId; else what others call it. Raises Reject `missing`."""
-    found = [_text(each, "Refs", "AcctSvcrRef") for each in details]
-    found += [_text(entry, "AcctSvcrRef")] if entry is not None else []
-    found += [_text(each, "Refs", name) for each in details for name in ("TxId", "EndToEndId", "InstrId", "UETR")]
-    found += [_text(entry, "NtryRef")] if entry is not None else []
-    for each in found:
-        if each.upper() not in _NO_REFERENCE:
-            return each
+def _reference(entry: Element, details: list[Element], several: bool) -> tuple[str, bool]:
+    """The bank's own number of the transaction, which its notices carry as transactionId, else what others call it; and whether it names one
+    transaction for ever. several: the entry has others, so that its own number comes last. Raises Reject `missing`."""
+    own = ("AcctSvcrRef", _text(entry, "AcctSvcrRef"))
+    found = [("AcctSvcrRef", _text(each, "Refs", "AcctSvcrRef")) for each in details]
+    found += [] if several else [own]
+    found += [(name, _text(each, "Refs", name)) for each in details for name in ("TxId", "EndToEndId", "InstrId", "UETR")]
+    found += [own, ("NtryRef", _text(entry, "NtryRef"))]
+    for name, number in found:
+        if number.upper() not in _NO_REFERENCE:
+            return number, name not in _OTHERS
     raise Reject("missing", "the entry has no reference: AcctSvcrRef, TxId, EndToEndId, InstrId, UETR, NtryRef")
 
 

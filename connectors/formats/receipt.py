@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?", re.ASCII)
 @dataclass(frozen=True)
 class Receipt:
     """What a bank says of one transaction, read. merchant: the bank's own code of the hospital. said_at_us: when a statement was made, which is
-    long after what it tells of."""
+    long after what it tells of. line: as in Payment."""
 
     bank: str
     transaction: str
@@ -31,6 +31,7 @@ class Receipt:
     paid_at_us: int | None
     made_at_us: int | None
     said_at_us: int | None = None
+    line: str = ""
 
 
 def event(receipt: Receipt, arrival: Arrival) -> Payment:
@@ -49,7 +50,7 @@ def event(receipt: Receipt, arrival: Arrival) -> Payment:
     fields = (receipt.bank, receipt.transaction, receipt.status, unit or "", str(paid_vnd), "" if paid_at_us is None else str(paid_at_us))
     one = f"{receipt.bank}|{receipt.transaction}|{receipt.status}"
     if receipt.status == "credited":  # notification and statement tell of the same line, and may date it differently
-        one += f"|{paid_at_us}|{paid_vnd}"
+        one += f"|{paid_at_us}|{paid_vnd}" + (f"|{receipt.line}" if receipt.line else "")
     return Payment(
         id=pseudonyms("transaction", one),
         body=pseudonyms.body("\x1f".join(fields).encode()),
@@ -62,6 +63,7 @@ def event(receipt: Receipt, arrival: Arrival) -> Payment:
         status=receipt.status,
         paid_vnd=paid_vnd,
         paid_at_us=paid_at_us,
+        line=receipt.line,
     )
 
 

@@ -85,7 +85,7 @@ class Demo:
         self.ports = fleet.choose_ports([*fleet.SIMULATORS])
         self.web_port = free_port(chosen.web.port or None)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o755)
-        for old in [*self.folder.glob("truth-*.jsonl"), *self.folder.glob("logs/*.log")]:
+        for old in [*self.folder.glob("truth-*.jsonl"), *self.folder.glob("logs/*.log"), *(self.folder / "files").glob("*")]:
             old.unlink()
         self._config = self.folder / "ioc.toml"
         self.settings = chosen.model_copy(update={"state_dir": self._state_dir})
@@ -133,7 +133,7 @@ class Demo:
         console.say("the departments stop issuing; waiting until all has arrived")
         for name in fleet.SIMULATORS:
             httpx.post(f"http://127.0.0.1:{self.ports[name]}/control/stop", timeout=30)
-        Settled(self.settings, [self.ports[name] for name in fleet.SIMULATORS]).wait(PATIENCE_SECONDS)
+        Settled(self.settings, [self.ports[name] for name in fleet.SIMULATORS], self.folder / "files").wait(PATIENCE_SECONDS)
         return self.compare()
 
     def compare(self) -> dict[str, Any]:
@@ -179,6 +179,7 @@ class Demo:
         for name in names:
             path = self.folder / f"truth-{name}.jsonl"
             more = ["--webhooks", f"http://127.0.0.1:{self.web_port}", "--retry-scale", RETRY_SCALE] if name in fleet.PUSHING else []
+            more += ["--files", str(self.folder / "files")] if name == "banks" else []
             self.fleet.start(
                 name, "deploy.simulators", name, "--port", str(self.ports[name]), "--seed", str(self._seed), "--rate",
                 str(self._rate * fleet.SHARE[name]), "--faults", str(self._faults), "--truth", str(path), "--secret", str(secrets[name]), *more,

@@ -1,4 +1,4 @@
-"""The hospitals' banks: notices pushed until confirmed, and the signed list that has everything."""
+"""The hospitals' banks: notices pushed until confirmed, the signed list that has everything, and files for an operator."""
 
 import base64
 import hmac
@@ -13,12 +13,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from deploy.simulators import hospitals
-from deploy.simulators.clock import digits, stamp
+from deploy.simulators.clock import digits, now_us, stamp
 from deploy.simulators.notices import item, notice, sealed, sign
 from deploy.simulators.payments import Status
 from deploy.simulators.pushing import Push, Pushing
 from deploy.simulators.schedule import Schedule
 from deploy.simulators.serving import State
+from deploy.simulators.statements import Folder
 from deploy.simulators.truth import Truth
 
 HISTORY_CHAINS_A_DAY = 780
@@ -63,9 +64,10 @@ class Banks:
     truth: Truth
     pushing: Pushing
     secret: bytes
+    folder: Folder
     stopped: bool = False
     _rows: dict[str, _Row] = field(default_factory=dict)
-    _order: dict[str, list[_Row]] = field(default_factory=lambda: {bank: [] for bank in hospitals.BANKS})
+    _order: dict[str, list[_Row]] = field(default_factory=lambda: {bank: [] for bank in hospitals.LISTED})
     _windows: dict[str, _Window] = field(default_factory=dict)
     _taken: list[tuple[int, Status]] = field(default_factory=list)
     _fates: dict[Which, list[Push] | None] = field(default_factory=dict)
@@ -85,18 +87,23 @@ class Banks:
     def show(self) -> None:
         """As `System.show`."""
         for at_us, status in self._taken:
-            if status.twist == "":
+            if status.twist == "" and status.bank in hospitals.LISTED and status.origin is None:
                 self._enter(status.transaction, status, digits(at_us))
             elif status.way == "list":
                 self._enter(f"{status.transaction}-{status.status}-{status.twist}", status, digits(at_us))
+            if status.twist == "" and status.bank == "hdbank":
+                self.folder.book(status)
+            elif status.way == "file":
+                self.folder.export(status)
             if status.way == "push":
                 self._push(status)
         self._taken = []
+        self.folder.write(now_us(), self.stopped)
 
     def state(self) -> State:
         """As `System.state`."""
         unseen = sum(not row.served for row in self._rows.values())
-        pending = self.pushing.pending() + sum(len(waiting) for waiting in self._fates.values() if waiting)
+        pending = self.folder.pending() + self.pushing.pending() + sum(len(waiting) for waiting in self._fates.values() if waiting)
         done = self.stopped and not self._taken and pending == 0 and unseen == 0
         return State(self._issued, self.pushing.confirmed, done, pending + unseen)
 
@@ -135,13 +142,15 @@ class Banks:
         self.pushing.add(push)
 
     def _ended(self, status: Status, taken: bool) -> None:
-        """A first notice was confirmed: what repeats or contradicts it may follow. Or it was given up: only the list may still have it."""
+        """A first notice was confirmed: what repeats or contradicts it may follow. Or it was given up: only the list may still have it, or a file has it now."""
         which = (status.transaction, status.status)
         waiting = self._fates.pop(which) or []
         if not taken:
-            self.truth.add(
-                {"what": "given_up", "system": "banks", "bank": status.bank, "transactionId": status.transaction, "status": status.status}
-            )
+            if status.bank in hospitals.LISTED:
+                said = {"bank": status.bank, "transactionId": status.transaction, "status": status.status}
+                self.truth.add({"what": "given_up", "system": "banks"} | said)
+            else:
+                self.folder.export(status)
             return
         self._fates[which] = None
         for push in waiting:

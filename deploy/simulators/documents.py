@@ -48,7 +48,7 @@ class Envelope:
 
     def message(self, event_us: int, body: Sequence[bytes | str], told: dict[str, object]) -> Message:
         """The message with that body; `told` beside what the envelope says is its truth."""
-        truth: dict[str, object] = {"MTDiep": self.id, "MLTDiep": self.kind, "time": stamp(event_us)}
+        truth: dict[str, object] = {"MTDiep": self.id, "MLTDiep": self.kind, "PBan": self.version, "time": stamp(event_us)}
         if self.question:
             truth["MTDTChieu"] = self.question
         if self.mst:
@@ -70,7 +70,7 @@ class Office:
 
     def envelope(self, kind: str, sender: str, receiver: str, seller: Seller | None = None, question: str = "", count: int = 0) -> Envelope:
         """MTDiep = MNGui + 32 upper-case hex digits. seller: whose data the message holds; question: MTDTChieu; count: SLuong."""
-        version = self._random.choices(("2.1.0", "2.0.1", "2.0.0", ""), cum_weights=(90, 96, 99, 100))[0]
+        version = self._random.choices(("2.1.0", "2.0.1", "2.0.0", "", "2.2.0"), cum_weights=(90, 96, 99, 99.8, 100))[0]
         name = f"{sender}{self._random.getrandbits(128):032X}"
         return Envelope(kind, name, sender, receiver, question, seller.mst if seller else "", count, version)
 

@@ -11,6 +11,7 @@ from deploy.simulators.sellers import Seller, mst
 
 RATES = ("8%", "10%", "5%", "0%", "KCT", "KKKNT", "KHAC:05.26%")
 RATE_WEIGHTS = (50, 30, 8, 3, 4, 4, 1)
+NO_RATE, FRACTION, WRONG_SUM = 0.05, 0.004, 0.004
 PERCENT = {"8%": 8.0, "10%": 10.0, "5%": 5.0, "KHAC:05.26%": 5.26}
 WARES = (
     "Xi măng PCB40",
@@ -40,7 +41,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Money:
-    """Totals as printed. tax None: a form that shows none; total None: no TToan at all."""
+    """Totals as printed. net, tax None: a form that shows none; total None: no TToan at all."""
 
     total: str | None
     tax: str | None
@@ -48,6 +49,7 @@ class Money:
     rate: str | None = None
     lines: str = ""
     totals: str = ""
+    net: str | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,14 @@ class Desk:
         if form != "1":
             return Money(digits.format(net), None, currency, rate, goods, _short(digits.format(net)))
         total = digits.format(net + tax)
-        return Money(total, digits.format(tax), currency, rate, goods, _full(digits.format(net), digits.format(tax), total, vat))
+        if foreign and random.random() < NO_RATE:
+            rate = None
+        elif (draw := random.random()) < WRONG_SUM:
+            total = digits.format(net + tax + 5000)
+        elif not foreign and draw < WRONG_SUM + FRACTION:
+            total = f"{net + tax:.0f}.50"
+        shown = digits.format(net), digits.format(tax)
+        return Money(total, shown[1], currency, rate, goods, _full(*shown, total, vat), shown[0])
 
     def adjusting(self) -> Money:
         """The signed totals of an invoice that adjusts another; once in a while it changes no money and has no TToan at all."""
@@ -172,6 +181,7 @@ class Desk:
             None,
             _line(1, "Điều chỉnh đơn giá", str(net)).replace("@", "10%"),
             _full(str(net), str(tax), str(net + tax), "10%"),
+            str(net),
         )
 
     def _head(self, seller: Seller, key: Key, day: int, link: Link | None, money: Money) -> str:
@@ -201,7 +211,7 @@ def _told(seller: Seller, key: Key, day: int, link: Link | None, money: Money) -
         "NLap": day_text(day),
         "DVTTe": money.currency,
     }
-    for name, value in (("TGia", money.rate), ("TgTTTBSo", money.total), ("TgTThue", money.tax)):
+    for name, value in (("TGia", money.rate), ("TgTTTBSo", money.total), ("TgTCThue", money.net), ("TgTThue", money.tax)):
         if value is not None:
             told[name] = value
     if link is not None:

@@ -13,6 +13,7 @@ import orjson
 from deploy.simulators import judge_einvoice, judge_payment, judge_telehealth, judge_video, judge_visit
 from deploy.simulators.judge_cells import GROUPS, Cell, Fact, Place, Value, cells
 from deploy.simulators.judge_lines import BankLine, Line, TaxLine, TelehealthLine, VideoLine, VisitLine, read
+from deploy.simulators.judge_shares import SHARES, shares
 
 Rows = Sequence[Mapping[str, object]]
 TOLERANCE = 0.055
@@ -41,7 +42,7 @@ class Difference:
     group: str
     place: Place
     figure: str
-    expected: Value
+    expected: Value | float
     actual: object
 
 
@@ -137,11 +138,11 @@ def judge(
     known = truth(truth_files)
     differences: list[Difference] = []
     compared = 0
+    inside = {name: [fact for fact in facts if days is None or days[0] <= fact.day <= days[1]] for name, facts in known.facts.items()}
     for department, groups in figures.items():
-        inside = [fact for fact in known.facts[department] if days is None or days[0] <= fact.day <= days[1]]
-        counted = cells(inside)
+        counted, shared = cells(inside[department]), shares(department, inside)
         for group, rows in groups.items():
-            found, count = _compare(department, group, counted[group], rows)
+            found, count = _compare(department, group, counted[group], shared.get(group, {}), rows)
             differences += found
             compared += count
     tallies = {department: _tally(department, known, held, keys) for department, held in ids.items()}
@@ -173,7 +174,9 @@ def _tally(department: str, known: Truth, held: Iterable[str], keys: Mapping[str
     )
 
 
-def _compare(department: str, group: str, expected: Mapping[Place, Cell], rows: Rows) -> tuple[list[Difference], int]:
+def _compare(
+    department: str, group: str, expected: Mapping[Place, Cell], shared: Mapping[Place, Mapping[str, float]], rows: Rows
+) -> tuple[list[Difference], int]:
     names = () if group == "total" else tuple(group.split(","))
     differences: list[Difference] = []
     actual: dict[Place, Mapping[str, object]] = {}
@@ -182,14 +185,18 @@ def _compare(department: str, group: str, expected: Mapping[Place, Cell], rows: 
         if place in actual:
             differences.append(Difference(department, group, place, "(row)", 1, 2))
         actual[place] = row
-    places = expected.keys() | actual.keys()
+    places, names_shared = expected.keys() | actual.keys() | shared.keys(), SHARES.get(department, {})
     for place in sorted(places, key=str):
         for figure in FIGURES[department]:
             wanted = expected[place].figure(figure) if place in expected else None
             given = actual[place].get(figure, "absent") if place in actual else None
             if not _same(figure, wanted, given):
                 differences.append(Difference(department, group, place, figure, wanted, given))
-    return differences, len(places) * len(FIGURES[department])
+        for name in names_shared:
+            percent, given = shared.get(place, {}).get(name), actual[place].get(name, "absent") if place in actual else None
+            if percent != given:  # unknown is not 0
+                differences.append(Difference(department, group, place, name, percent, given))
+    return differences, len(places) * (len(FIGURES[department]) + len(names_shared))
 
 
 def _same(figure: str, wanted: Value, given: object) -> bool:

@@ -12,8 +12,10 @@ from deploy.simulators.judge_lines import HDon, TaxLine
 Key = tuple[str, str, str, str]
 FIGURES = (
     "messages", "invoices", "accepted", "rejected", "pending", "cancelled", "replaced", "value_vnd", "tax_vnd", "sellers", "code_seconds_p50", "code_seconds_p95",
+    "unlisted", "flagged", "signed", "unsigned", "invalid",
 )  # fmt: skip
 IN_FORCE = ("accepted", "pending")
+VERSIONS, STATES = ("", "2.0.0", "2.0.1", "2.1.0"), ("", "0", "1", "2", "3", "4", "5", "6")  # PBan, TCTBao that lists have
 
 
 @dataclass
@@ -33,15 +35,15 @@ class _Book:
 
 
 def facts(lines: Iterable[TaxLine]) -> Iterator[Fact]:
-    """One fact for each message and each invoice."""
+    """One fact for each message and each invoice. Nobody looks at signatures in a demo, so that none is said to be signed, unsigned or invalid."""
     book = _read(lines)
     cancelled = _verdicts(book)
     replaced = {old for key in book.accepted & book.documents.keys() for old in book.names[key]}
     for message in book.messages.values():
-        yield Fact(message.time[:10], book.communes.get(_bare(message.MST)), {"messages": 1})
+        yield Fact(message.time[:10], book.communes.get(_bare(message.MST)), {"messages": 1, "unlisted": int(_is_unlisted(message))})
     for key, document in book.documents.items():
         state = _state(key, book, cancelled, replaced)
-        adds = {"invoices": 1, state: 1}
+        adds = {"invoices": 1, state: 1, "flagged": int(_is_flagged(document))}
         if state in IN_FORCE:
             adds |= {"value_vnd": _dong(document.TgTTTBSo, document), "tax_vnd": _dong(document.TgTThue, document)}
         yield Fact(document.NLap, book.communes.get(key[0]), adds, (("sellers", key[0]),), _code_seconds(key, book))
@@ -129,6 +131,23 @@ def _code_seconds(key: Key, book: _Book) -> int | None:
     question, coded, signed = book.codes[key]
     begin = book.heard.get(question, signed)
     return None if begin is None else int((datetime.fromisoformat(coded) - datetime.fromisoformat(begin)).total_seconds())
+
+
+def _is_unlisted(message: TaxLine) -> bool:
+    """Whether it has a code that no list has: of the version, or of a notice, where 1 (cancel) is none any more since 2.1.0 (tvan.md 6)."""
+    actions = [action for notice in message.TBao for *_, action in notice.HDon] if message.MLTDiep == "300" else []
+    is_old = message.PBan[:3] in ("", "2.0")
+    return message.PBan not in VERSIONS or any(action not in STATES or (action == "1" and not is_old) for action in actions)
+
+
+def _is_flagged(document: HDon) -> bool:
+    """Whether money is wrong in it: parts that do not come to the total, a fraction of a đồng, foreign money without its rate."""
+    total, net = document.TgTTTBSo, document.TgTCThue
+    if total is None:
+        return False
+    if net is not None and abs(Decimal(net) + Decimal(document.TgTThue or "0") - Decimal(total)) > 1:
+        return True
+    return bool(Decimal(total) % 1) if document.DVTTe == "VND" else not Decimal(document.TGia or "0")
 
 
 def _dong(amount: str | None, document: HDon) -> int:

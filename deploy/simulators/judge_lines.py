@@ -17,6 +17,7 @@ class HDon(msgspec.Struct, frozen=True):
     DVTTe: str = "VND"
     TGia: str | None = None
     TgTTTBSo: str | None = None
+    TgTCThue: str | None = None
     TgTThue: str | None = None
     TCHDon: str = ""
     CLQuan: tuple[tuple[str, str, str], ...] = ()
@@ -42,6 +43,7 @@ class TaxLine(msgspec.Struct, frozen=True, tag_field="system", tag="tax"):
     what: str
     MTDiep: str = ""
     MLTDiep: str = ""
+    PBan: str = ""
     MTDTChieu: str = ""
     MST: str = ""
     time: str = ""
@@ -70,7 +72,8 @@ class TelehealthLine(msgspec.Struct, frozen=True, tag_field="system", tag="teleh
 
 
 class BankLine(msgspec.Struct, frozen=True, tag_field="system", tag="banks"):
-    """One status of one transaction. Times UTC, yyyyMMddHHmmss. way: `push` (and list) or `list` only. how: what is wrong with a corrupt one."""
+    """One status of one transaction, `refund` for money given back. Times UTC, yyyyMMddHHmmss. way: `push` (and list), `list` only, or `file`. how: what
+    is wrong with a corrupt one. `booked`: what a statement says of it, amounts of its credits, booked in Vietnamese time."""
 
     what: str
     bank: str = ""
@@ -82,6 +85,9 @@ class BankLine(msgspec.Struct, frozen=True, tag_field="system", tag="banks"):
     transactionTime: str = ""
     way: str = ""
     how: str = ""
+    statement: str = ""
+    amounts: tuple[int, ...] = ()
+    booked: str = ""
     offered: str = ""
 
 

@@ -20,13 +20,15 @@ from deploy.simulators.payments import Payments
 from deploy.simulators.pushing import Pushing
 from deploy.simulators.schedule import Schedule, Span
 from deploy.simulators.serving import Door, Place, app, control, serve
+from deploy.simulators.statements import Folder
 from deploy.simulators.truth import Truth
 from deploy.simulators.visits import Visits
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the command line asks of a simulator. run_us: when this run began. webhooks, retry_scale: of those that push."""
+    """What the command line asks of a simulator. run_us: when this run began. webhooks, retry_scale: of those that push. files: the folder that the
+    banks' files are put into."""
 
     place: Place
     seed: int
@@ -38,6 +40,7 @@ class Wishes:
     webhooks: str
     retry_scale: float
     run_us: int
+    files: Path
 
     def span(self, chains_a_day: int, weight: curve.Weight) -> Span:
         """The past since midnight or `history_hours` ago, whichever is earlier, along the day's curve; then the set rate."""
@@ -89,7 +92,8 @@ async def serve_banks(wishes: Wishes) -> None:
     contents = Payments(wishes.seed, wishes.run_us, wishes.faults)
     pushing = Pushing(wishes.webhooks, wishes.retry_scale, is_dark=lambda: door.is_dark())
     schedule = Schedule(contents.make, wishes.span(banks.HISTORY_CHAINS_A_DAY, curve.hospitals))
-    system = banks.Banks(schedule, wishes.truth, pushing, wishes.secret.encode())
+    folder = Folder(wishes.files, wishes.truth, wishes.faults.corrupt, Random(f"{wishes.seed}/statements/{wishes.run_us}"))
+    system = banks.Banks(schedule, wishes.truth, pushing, wishes.secret.encode(), folder)
     door: Door = Door(
         app([*system.routes(), *control(system, lambda: door, system.stop)]), WirePlan(wishes.faults, f"{wishes.seed}/banks"), None
     )
@@ -145,6 +149,8 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("banks", "hospitals"):
             one.add_argument("--webhooks", required=True, help="where notices are pushed, http://127.0.0.1:PORT")
             one.add_argument("--retry-scale", type=float, default=1.0, help="0.01 makes a minute of the retry curve 0.6 s")
+        if name == "banks":
+            one.add_argument("--files", type=Path, required=True, help="the folder that statements and exports are put into")
     one = choices.add_parser("judge")
     one.add_argument("--truth", type=Path, action="append", required=True)
     one.add_argument("--figures", type=Path, required=True, help="JSON {department: {total|day|unit: rows}}")
@@ -165,4 +171,5 @@ def _wishes(given: argparse.Namespace) -> Wishes:
         webhooks=getattr(given, "webhooks", ""),
         retry_scale=getattr(given, "retry_scale", 1.0),
         run_us=now_us(),
+        files=getattr(given, "files", Path()),
     )

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from streams.department import Department, Grown
-from streams.event import Dong, Event, Id, TimeUs
+from streams.event import Dong, Event, Id, TimeUs, Word
 from streams.figures import Figure, Glass, Held, Share, Sum, Units
 from streams.lives import MINUTE_US, Count, Life, Told
 
@@ -16,27 +16,32 @@ Status = Literal["unknown", "failed", "mismatched", "paid", "refunded", "credite
 class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
     """One status of one bank transaction.
 
-    id: bank + transaction id + status (of a credit also its day and amount). kind: the bank (`hdbank`, `vnpay`, `payos`). unit: the
+    id: bank + transaction id + status (of a credit also when it was booked, its amount and line). kind: the bank (`hdbank`, `vnpay`, `payos`). unit: the
     hospital's code. transaction: pseudonym of bank + transaction id; a refund is a transaction of its own, never the one it gives back.
     status: paid (00), mismatched (10), failed (01), unknown (99); refunded: money given back; credited: the money stands on the
     statement of the hospital's account.
-    paid_vnd: whole đồng that really moved (0 when none). paid_at_us: when it did; None if it did not.
+    paid_vnd: whole đồng that really moved (0 when none). paid_at_us: when it did; None if it did not. line: which credit of that amount
+    under that number it is (contract 3): "" the first, "2" the second that one statement has; before it the day (since 1970-01-01), where the number alone
+    would not tell one day's from another's.
     """
 
     transaction: Id
     status: Status
     paid_vnd: Dong = 0
     paid_at_us: TimeUs | None = None
+    line: Word = ""
 
 
+Line = tuple[str, int, int, str]
+"""A credit: which one, its amount, when it was booked and the id of the event that says so."""
 STATUSES = ("unknown", "failed", "mismatched", "paid", "refunded")
 """From the weakest to the strongest: a transaction is the strongest that was ever said of it."""
 NEVER_TOLD = -1
 
 
 class ReceiptState(msgspec.Struct, frozen=True, array_like=True):
-    """The strongest status of one transaction, among equal ones the earliest; NEVER_TOLD while only the statement has it. credit: its earliest
-    line on a statement: booked at, amount, id."""
+    """The strongest status of one transaction, among equal ones the earliest; NEVER_TOLD while only the statement has it. lines: its
+    credits, each once, as it was booked earliest: notification and statement tell of the same line, and may date it differently."""
 
     known_us: int
     strength: int
@@ -45,14 +50,14 @@ class ReceiptState(msgspec.Struct, frozen=True, array_like=True):
     unit: str
     paid_vnd: int
     id: str
-    credit: tuple[int, int, str] | None = None
+    lines: tuple[Line, ...] = ()
 
 
 def _tell(event: Payment) -> Iterable[Told]:
     at_us = event.paid_at_us if event.paid_at_us is not None else event.event_time_us
-    credit = (at_us, event.paid_vnd, event.id) if event.status == "credited" else None
-    strength = NEVER_TOLD if credit else STATUSES.index(event.status)
-    fact = ReceiptState(0, strength, at_us, event.kind, event.unit or "", event.paid_vnd, event.id, credit)
+    lines = ((event.line, event.paid_vnd, at_us, event.id),) if event.status == "credited" else ()
+    strength = NEVER_TOLD if lines else STATUSES.index(event.status)
+    fact = ReceiptState(0, strength, at_us, event.kind, event.unit or "", event.paid_vnd, event.id, lines)
     yield Told(("receipt", event.transaction), event.known_at_us, fact)
 
 
@@ -60,24 +65,31 @@ def _merge(table: str, state: ReceiptState | None, known_us: int, fact: ReceiptS
     if state is None:
         return msgspec.structs.replace(fact, known_us=known_us)
     said = fact if (fact.strength, -fact.at_us, fact.id) > (state.strength, -state.at_us, state.id) else state
-    credit = min((line for line in (state.credit, fact.credit) if line), default=None)
-    if said is state and credit == state.credit:
+    lines = _earliest(state.lines, fact.lines)
+    if said is state and lines == state.lines:
         return state
-    return msgspec.structs.replace(said, known_us=known_us, credit=credit)
+    return msgspec.structs.replace(said, known_us=known_us, lines=lines)
+
+
+def _earliest(held: tuple[Line, ...], more: tuple[Line, ...]) -> tuple[Line, ...]:
+    if not more:
+        return held
+    least = {line[:2]: line for line in sorted((*held, *more), reverse=True)}
+    return tuple(sorted(least.values()))
 
 
 def _counts(state: ReceiptState, units: Mapping[str, str]) -> Count:
     status = STATUSES[state.strength] if state.strength != NEVER_TOLD else ""
     paid, refunded = status == "paid", status == "refunded"
     notified = status in ("paid", "mismatched")
-    stated_vnd = state.credit[1] if state.credit else 0
+    stated, stated_vnd = bool(state.lines), sum(vnd for _, vnd, *_ in state.lines)
     moved_vnd = state.paid_vnd if paid else -state.paid_vnd if refunded else 0
-    equal = notified and state.credit is not None and stated_vnd == state.paid_vnd
+    equal = notified and stated and stated_vnd == state.paid_vnd
     measures = (
         *(int(paid), moved_vnd, int(status == "mismatched"), int(status == "failed"), int(status == "unknown")),
         *(int(refunded), state.paid_vnd if refunded else 0),
-        *(int(equal), int(notified and state.credit is None), int(state.credit is not None and not notified)),
-        *(int(notified and state.credit is not None and not equal), stated_vnd),
+        *(int(equal), int(notified and not stated), int(stated and not notified)),
+        *(int(notified and stated and not equal), stated_vnd),
     )
     return Count(state.at_us - state.at_us % MINUTE_US, state.unit, state.kind, measures)
 
@@ -176,9 +188,9 @@ GLASS = Glass(
             "matched",
             "Khớp sao kê",
             "giao dịch",
-            "Giao dịch đã báo có, có dòng ghi có cùng số tiền trên sao kê của ngân hàng.",
+            "Giao dịch đã báo có, có các dòng ghi có cộng lại đúng số tiền trên sao kê của ngân hàng.",
             Sum("matched"),
-            formula="đếm giao dịch báo đã trả (00, 10) mà sao kê camt.053/054 có cùng mã giao dịch và cùng số tiền, theo phút trả",
+            formula="đếm giao dịch báo đã trả (00, 10) mà các dòng ghi có cùng mã giao dịch trên sao kê camt.052/053/054 cộng lại đúng số tiền, theo phút trả",
         ),
         Figure(
             "unstated",
@@ -202,7 +214,7 @@ GLASS = Glass(
             "giao dịch",
             "Giao dịch có trên sao kê với số tiền khác số tiền đã báo.",
             Sum("differs"),
-            formula="đếm giao dịch báo đã trả (00, 10) mà dòng ghi có cùng mã trên sao kê khác số tiền",
+            formula="đếm giao dịch báo đã trả (00, 10) mà các dòng ghi có cùng mã trên sao kê cộng lại khác số tiền",
         ),
         Figure(
             "stated_vnd",
@@ -211,7 +223,7 @@ GLASS = Glass(
             "Tổng số tiền các dòng ghi có trên sao kê của ngân hàng.",
             Sum("stated_vnd"),
             "money",
-            formula="tổng số tiền dòng ghi có (CRDT, không đảo, đã ghi sổ) của sao kê camt.053/054, mỗi mã giao dịch một lần",
+            formula="tổng số tiền dòng ghi có (CRDT, không đảo, đã ghi sổ) của sao kê camt.052/053/054, mỗi dòng một lần dù báo mấy lần",
         ),
     ),
     month="paid_vnd",
@@ -251,7 +263,7 @@ DEPARTMENT = Department(
     late_after_seconds=900,
     subject=lambda event: event.transaction,
     measures=("receipts", "paid_vnd", "mismatched", "failed", "unknown", *ADDED),
-    grown=(Grown(measures=ADDED),),
+    grown=(Grown(measures=ADDED), Grown(fields=("line",))),
     distinct="hospitals",
     chunk_days=28,
     life=Life(states={"receipt": ReceiptState}, tell=_tell, merge=_merge, counts=_counts, stands_on=lambda state: state.id),

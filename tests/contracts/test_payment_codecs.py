@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from operator import attrgetter
 from urllib.parse import quote_plus
 from xml.sax.saxutils import escape
 
@@ -148,8 +149,11 @@ def test_a_statement_in_pieces_tells_what_the_whole_tells(facts: list[Fact]) -> 
     whole = (before + "</Acct>" + "".join(entries) + "</Stmt>" + rest.partition("</Stmt>")[2]).encode()
     reader = load("camt")
     parts = reader.split(whole)
-    assert len(parts) == len(facts)
-    assert [event for part in parts for event in reader.parse(part, FILE)] == list(reader.parse(whole, FILE))
+    assert len(parts) == len({fact.number for fact in facts})
+    told = [event for part in parts for event in reader.parse(part, FILE)]
+    assert sorted(told, key=attrgetter("id")) == sorted(reader.parse(whole, FILE), key=attrgetter("id"))
+    lines = {(event.transaction, event.paid_vnd, event.line) for event in told}  # type: ignore[attr-defined]  # payments
+    assert len(lines) == len(facts)
 
 
 @LAW

@@ -18,13 +18,14 @@ PAYMENT = department("payment")
 T0 = 1_795_140_000_000_000
 
 
-def said(status: Status, vnd: int, minute: int = 0, number: int = 1, known: int = 0) -> Payment:
+def said(status: Status, vnd: int, minute: int = 0, number: int = 1, known: int = 0, line: str = "") -> Payment:
     """One word about a transaction, by `number`."""
     at_us = T0 + minute * MINUTE_US
-    words = f"{number}|{status}|{vnd}|{minute}"
+    words = f"{number}|{status}|{vnd}|{minute}|{line}"
     return Payment(
         id=f"{zlib.crc32(words.encode()):032x}", body="0" * 16, source="bank", event_time_us=at_us, known_at_us=T0 + known * MINUTE_US, kind="hdbank",
         unit="38001", transaction=f"{number:032x}", status=status, paid_vnd=vnd, paid_at_us=at_us,
+        line=line,
     )  # fmt: skip
 
 
@@ -86,6 +87,19 @@ def test_a_credit_of_another_amount_differs() -> None:
     assert told == {"receipts": 1, "paid_vnd": 150_000, "differs": 1, "stated_vnd": 140_000}
 
 
+def test_two_credits_under_one_number_are_two_and_one_that_is_dated_twice_is_one() -> None:
+    told = [said("credited", 150_000), said("credited", 150_000, line="2"), said("credited", 50_000, minute=1)]
+    assert sums(*told) == {"unnotified": 1, "stated_vnd": 350_000}
+    again = [said("credited", 150_000, minute=9), said("credited", 150_000, minute=9, line="2")]
+    assert sums(*told, *again) == {"unnotified": 1, "stated_vnd": 350_000}
+
+
+def test_a_notice_matches_what_its_credits_come_to() -> None:
+    halves = [said("credited", 75_000), said("credited", 75_000, line="2")]
+    assert sums(said("paid", 150_000), *halves) == {"receipts": 1, "paid_vnd": 150_000, "matched": 1, "stated_vnd": 150_000}
+    assert sums(said("paid", 75_000), *halves) == {"receipts": 1, "paid_vnd": 75_000, "differs": 1, "stated_vnd": 150_000}
+
+
 def test_a_mismatched_notice_is_held_against_what_was_really_paid() -> None:
     assert sums(said("mismatched", 140_000), said("credited", 140_000)) == {"mismatched": 1, "matched": 1, "stated_vnd": 140_000}
 
@@ -93,13 +107,13 @@ def test_a_mismatched_notice_is_held_against_what_was_really_paid() -> None:
 def test_what_was_stored_before_statements_were_read_is_still_read() -> None:
     old = msgpack.encode([[T0, 3, T0, "hdbank", "38001", 150_000, "ab" * 16]])
     (state,) = msgpack.decode(old, type=tuple[ReceiptState, ...])
-    assert state.credit is None
+    assert state.lines == ()
 
 
 WORDS = st.lists(
     st.builds(
         said, st.sampled_from(["paid", "mismatched", "failed", "unknown", "credited", "refunded"]), st.sampled_from([1000, 2000]),
-        st.integers(0, 3), st.integers(1, 2), st.integers(0, 3),
+        st.integers(0, 3), st.integers(1, 2), st.integers(0, 3), st.sampled_from(["", "2"]),
     ),
     max_size=7,
 )  # fmt: skip

@@ -112,6 +112,19 @@ def test_the_demo_had_faults_to_stand(ran: Ran) -> None:
         assert sum(department[fault] for department in counted) > 0, fault
 
 
+def test_the_demo_speaks_every_format_of_payments(ran: Ran) -> None:
+    folder = ran.settings.state_dir / "demo"
+    taken = {
+        row["source"]: row["on_time"] + row["late"]
+        for row in json.loads((folder / "verdict.json").read_text())["ledger"]["rows"]
+        if row["department"] == "payment"
+    }
+    assert all(taken[f"bank-{bank}"] > 0 for bank in ("hdbank", "vnpay", "payos", "momo", "sepay"))
+    assert all(taken[f"list-{bank}"] > 0 for bank in ("hdbank", "vnpay", "payos"))
+    assert taken["files-banks"] > 0
+    assert {file.name.partition("-")[0] for file in (folder / "files").iterdir()} == {"camt.053.001.08", "camt.054.001.08", "momo", "sepay"}
+
+
 def test_the_demo_leaves_nothing_running(ran: Ran) -> None:
     assert ran.left == []
 

@@ -26,7 +26,7 @@ from eventually import eventually
 from lxml import etree
 from source_server import Question, Reply, serving
 
-from deploy.simulators import curve, hospitals, judge, sellers
+from deploy.simulators import curve, hospitals, judge, judge_shares, sellers
 from deploy.simulators.clock import DAY_US, HOUR_US, SECOND_US, VIETNAM_US, stamp
 from deploy.simulators.encounters import Encounters, Version
 from deploy.simulators.faults import Faults, WirePlan
@@ -112,6 +112,7 @@ def test_every_invoice_says_what_the_truth_says(printed: list[tuple[dict[str, ob
 PLACES = [
     ("TTChung/", "KHMSHDon"), ("TTChung/", "KHHDon"), ("TTChung/", "SHDon"), ("TTChung/", "NLap"), ("TTChung/", "DVTTe"), ("TTChung/", "TGia"),
     ("NDHDon/NBan/", "MST"), ("NDHDon/TToan/", "TgTTTBSo"), ("NDHDon/TToan/", "TgTThue"), ("TTChung/TTHDLQuan/", "TCHDon"),
+    ("NDHDon/TToan/", "TgTCThue"),
 ]  # fmt: skip
 
 
@@ -145,6 +146,14 @@ def test_the_feed_has_all_that_makes_invoices_hard(printed: list[tuple[dict[str,
     assert any(document.get("TgTTTBSo", "").endswith(".000000") for document in invoices)
     assert {len(str(document["MST"])) for document in invoices} == {10, 12, 14}
     assert {"1", "2", "3", "7", "9"} <= {truth.get("LTBao") for truth, _ in printed}
+    assert {"2.2.0", "2.1.0", "2.0.1", "2.0.0", ""} == {truth["PBan"] for truth, _ in printed}
+    assert any(document["DVTTe"] == "USD" and "TGia" not in document for document in invoices)
+    assert any(document.get("TgTTTBSo", "").endswith(".50") and document["DVTTe"] == "VND" for document in invoices)
+    assert any(
+        abs(sum(float(document[name]) for name in ("TgTCThue", "TgTThue")) - float(document["TgTTTBSo"])) > 1
+        for document in invoices
+        if "TgTCThue" in document
+    )
 
 
 def test_the_same_seed_and_start_give_the_same_bytes() -> None:
@@ -271,6 +280,14 @@ def signed(status: Status, key: bytes) -> bool:
         body = json.loads(made.body)
         text = "&".join(f"{name}={body['data'][name]}" for name in sorted(body["data"]))
         return hmac.new(key, text.encode(), hashlib.sha256).hexdigest() == str(body["signature"])
+    if status.bank == "momo":
+        body = {"accessKey": "THANHHOA"} | json.loads(made.body)
+        given = str(body.pop("signature"))
+        text = "&".join(f"{name}={body[name]}" for name in sorted(body))
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest() == given
+    if status.bank == "sepay":
+        by_gateway = "notification_type" in json.loads(made.body)
+        return made.headers["X-Secret-Key" if by_gateway else "Authorization"] == (key if by_gateway else b"Apikey " + key)
     fields = dict(httpx.QueryParams(made.query))
     if status.bank == "hdbank":
         return hmac.new(key, fields["data"].encode(), hashlib.sha256).hexdigest() == fields["sign"]
@@ -413,6 +430,8 @@ REPLIES = {
     "/hooks/bank-hdbank": {"code": "00"},
     "/hooks/bank-vnpay": {"RspCode": "00", "Message": "Confirm Success"},
     "/hooks/bank-payos": {"success": True},
+    "/hooks/bank-momo": {},
+    "/hooks/bank-sepay": {"success": True},
 }
 
 
@@ -424,24 +443,37 @@ def test_banks_push_until_confirmed_and_their_list_has_everything(tmp_path: Path
         refused[name] += 1
         if refused[name] <= 2:
             return Reply({"code": "99", "RspCode": "99", "success": False}, 503)
-        return Reply(REPLIES[question.path])
+        return Reply(REPLIES[question.path], 204 if question.path == "/hooks/bank-momo" else 200)
 
-    options = ("--rate", "25", "--retry-scale", "0.01", "--history-hours", "6")
+    options = ("--files", str(folder(tmp_path)), "--rate", "25", "--retry-scale", "0.01", "--history-hours", "6")
     with serving(answer) as hooks, running(tmp_path, "banks", "--webhooks", hooks.url, *options) as banks:
         eventually(lambda: int(str(banks.control("state")["delivered"])) > 40, within_seconds=60)
         banks.control("stop")
-        listed = {item["transactionId"]: item for bank in hospitals.BANKS for item in read_list(f"{banks.url}/list/{bank}")}
+        listed = {item["transactionId"]: item for bank in hospitals.LISTED for item in read_list(f"{banks.url}/list/{bank}")}
         eventually(lambda: banks.control("state")["offered_all"], within_seconds=60)
         facts = [line for line in banks.lines() if line["what"] == "fact"]
-        last = {str(line["transactionId"]): line["status"] for line in facts}
+        last = {
+            str(line["transactionId"]): line["status"] for line in facts if line["bank"] in hospitals.LISTED and line["status"] != "refund"
+        }
         assert {name: listed[name]["status"] for name in last} == last
         pushed = " ".join(
             base64.b64decode(q.params["data"]).decode() if "data" in q.params else json.dumps(q.params) + q.body.decode()
             for q in hooks.asked
         )
         assert all(str(line["transactionId"]) in pushed for line in facts if line["way"] == "push")
-        assert any(line["way"] == "list" for line in facts)
+        assert {line["way"] for line in facts} == {"push", "list", "file"}
+        files = [file.read_text() for file in folder(tmp_path).iterdir()]
+        unpushed = [str(line["transactionId"]) for line in facts if line["way"] == "file"]
+        assert unpushed
+        assert all(any(name in text for text in files) for name in unpushed)
+        assert all(str(line["transactionId"]) in " ".join(files) for line in banks.lines() if line["what"] == "booked")
         assert set(ask(f"{banks.url}/units.json").json()["vnpay"].values()) == set(hospitals.CODES)
+
+
+def folder(place: Path) -> Path:
+    """For the banks' files."""
+    (place / "files").mkdir(exist_ok=True)
+    return place / "files"
 
 
 def read_list(url: str) -> list[dict[str, str]]:
@@ -468,7 +500,7 @@ def posted(url: str, content: dict[str, str]) -> dict[str, str]:
 
 
 def test_a_notice_that_nobody_took_is_given_up_and_the_truth_says_so(tmp_path: Path) -> None:
-    options = ("--rate", "10", "--retry-scale", "0.0001", "--history-hours", "0", "--faults", "0")
+    options = ("--files", str(folder(tmp_path)), "--rate", "10", "--retry-scale", "0.0001", "--history-hours", "0", "--faults", "0")
     with serving(lambda question: Reply({}, 503)) as hooks, running(tmp_path, "banks", "--webhooks", hooks.url, *options) as banks:
         eventually(lambda: [line for line in banks.lines() if line["what"] == "given_up"], within_seconds=60)
         times = Counter(json.dumps(q.params, sort_keys=True) + q.body.decode() for q in hooks.asked)
@@ -476,7 +508,8 @@ def test_a_notice_that_nobody_took_is_given_up_and_the_truth_says_so(tmp_path: P
 
 
 def test_an_unsigned_question_to_the_list_is_refused(tmp_path: Path) -> None:
-    with running(tmp_path, "banks", "--webhooks", "http://127.0.0.1:9", "--rate", "1", "--faults", "0") as banks:
+    options = ("--files", str(folder(tmp_path)), "--webhooks", "http://127.0.0.1:9", "--rate", "1", "--faults", "0")
+    with running(tmp_path, "banks", *options) as banks:
         assert httpx.post(f"{banks.url}/list/vnpay", json={"data": "e30=", "sign": "00"}).status_code == 401
         assert httpx.post(f"{banks.url}/list/vnpay", content=b"[]").status_code == 400
         assert httpx.post(f"{banks.url}/list/other", json={}).status_code == 404
@@ -544,10 +577,44 @@ def test_the_judge_reads_the_lives_of_invoices_as_settled(tmp_path: Path) -> Non
     assert figures_of(file, "einvoice", "total")[()] == {
         "messages": 14, "invoices": 8, "accepted": 3, "rejected": 1, "pending": 2, "cancelled": 1, "replaced": 1,
         "value_vnd": 208 + 300 - 101 + 70, "tax_vnd": 8 + 8 + 16 + 8, "sellers": 1, "code_seconds_p50": 30, "code_seconds_p95": 60,
+        "unlisted": 0, "flagged": 0, "signed": 0, "unsigned": 0, "invalid": 0,
     }  # fmt: skip
     by_unit = figures_of(file, "einvoice", "unit")
     assert (by_unit["14758",]["messages"], by_unit[None,]["messages"]) == (13, 1)
     assert figures_of(file, "einvoice", "day")["2026-11-21",]["messages"] == 1
+
+
+def test_the_judge_counts_what_no_list_has_and_money_that_is_wrong(tmp_path: Path) -> None:
+    lines = [
+        message("200", "Q1", HDon=[hdon(1, "108", TgTCThue="100"), hdon(2, "110", TgTCThue="100"), hdon(3, "108.50")], PBan="2.2.0"),
+        message("200", "Q2", HDon=[hdon(4, "108.50", DVTTe="USD"), hdon(5, "108.50", DVTTe="USD", TGia="26000")], PBan="2.1.0"),
+        message("300", "N1", TBao=[{"HDon": [["1", "C26TAA", "1", "1"]]}], PBan="2.1.0"),
+        message("300", "N2", TBao=[{"HDon": [["1", "C26TAA", "1", "1"]]}], PBan="2.0.1"),
+        message("300", "N3", TBao=[{"HDon": [["1", "C26TAA", "1", "9"]]}]),
+    ]
+    total = figures_of(write(tmp_path, lines), "einvoice", "total")[()]
+    assert (total["unlisted"], total["flagged"]) == (3, 3)
+
+
+def test_the_judge_holds_what_was_paid_against_what_visits_cost_where_both_are_known(tmp_path: Path) -> None:
+    alone = visit("9", "totals", "20261121", "202611210100", MA_CSKCB="38003")
+    file = write(tmp_path, [*PAID, *VISITS, alone])
+    told = judge.truth([file])
+    found = judge_shares.shares("payment", told.facts)
+    half = {"cashless_percent": 250.0, "cashless_count_percent": 100.0}
+    assert found["day"]["2026-11-21",] == {"cashless_percent": 125.0, "cashless_count_percent": 50.0}
+    assert dict(found["day,unit"]) == {
+        ("2026-11-21", "38001"): half,
+        ("2026-11-21", "38003"): {"cashless_percent": 0.0, "cashless_count_percent": 0.0},
+    }
+    rows: list[dict[str, object]] = [{"unit": place[0], **figures} for place, figures in figures_of(file, "payment", "unit").items()]
+    unknown = {"cashless_percent": None, "cashless_count_percent": None}
+    shown = [row | (half if row["unit"] == "38001" else unknown) for row in rows]
+    shown.append({"unit": "38003"} | dict.fromkeys(judge.FIGURES["payment"]) | {"cashless_percent": 0.0, "cashless_count_percent": 0.0})
+    assert judge.judge([file], {"payment": {"unit": shown}}, {}, KEYS).differences == []
+    shown[-1]["cashless_percent"] = None
+    (wrong,) = judge.judge([file], {"payment": {"unit": shown}}, {}, KEYS).differences
+    assert (wrong.place, wrong.figure, wrong.expected, wrong.actual) == (("38003",), "cashless_percent", 0.0, None)
 
 
 def test_the_order_of_messages_changes_nothing_for_the_judge(tmp_path: Path) -> None:
@@ -624,6 +691,43 @@ def test_the_judge_counts_the_strongest_status_of_each_transaction(tmp_path: Pat
     some = {day: {name: value for name, value in figures.items() if value} for (day,), figures in by_day.items()}
     assert some["2026-11-20"] == {"mismatched": 1, "unknown": 1, "unstated": 1}
     assert some["2026-11-21"] == {"receipts": 1, "paid_vnd": 1000, "unstated": 1, "failed": 1, "refused": 1, "hospitals": 1}
+
+
+BOOKED: list[dict[str, object]] = [
+    {"what": "booked", "system": "banks", "bank": "vnpay", "hospital": "38001"} | line
+    for line in (
+        {"transactionId": "1", "statement": "a", "amounts": [500, 500], "booked": "20261121000001"},
+        {"transactionId": "1", "statement": "b", "amounts": [500], "booked": "20261121000000"},
+        {"transactionId": "2", "statement": "b", "amounts": [1000], "booked": "20261120000000"},
+        {"transactionId": "4", "statement": "b", "amounts": [70], "booked": "20261121000000"},
+        {"transactionId": "K", "statement": "b", "amounts": [7], "booked": "20261121000000", "hospital": "38002"},
+        {"transactionId": "1", "status": "refund", "statement": "b", "amounts": [300], "booked": "20261122000001"},
+    )
+]
+REFUND = payment("1", "refund", 300, "20261121170001", way="file")
+
+
+def test_the_judge_holds_statements_against_notices_and_takes_out_refunds(tmp_path: Path) -> None:
+    file = write(tmp_path, [*PAID, *BOOKED, REFUND])
+    by_day = figures_of(file, "payment", "day")
+    some = {day: {name: value for name, value in figures.items() if value} for (day,), figures in by_day.items()}
+    assert some["2026-11-20"] == {"mismatched": 1, "unknown": 1, "differs": 1, "stated_vnd": 1000}
+    stated = {"matched": 1, "unnotified": 2, "stated_vnd": 1077}
+    assert some["2026-11-21"] == {"receipts": 1, "paid_vnd": 1000, "failed": 1, "refused": 1, "hospitals": 1} | stated
+    assert some["2026-11-22"] == {"refunds": 1, "refunded_vnd": 300, "paid_vnd": -300}
+    at = 1795194001_000_000
+    lines = {f"vnpay|1|credited|{at}|500", f"vnpay|1|credited|{at}|500|2", f"vnpay|1|credited|{at - 1_000_000}|500"}
+    assert {*lines, "vnpay|refund|1|refunded"} <= judge.truth([file]).required["payment"]
+
+
+def test_a_refund_whose_notice_was_given_up_counts_nothing(tmp_path: Path) -> None:
+    pushed, gone = (
+        REFUND | {"way": "push"},
+        {"what": "given_up", "system": "banks", "bank": "vnpay", "transactionId": "1", "status": "refund"},
+    )
+    file = write(tmp_path, [*PAID, pushed, gone])
+    assert figures_of(file, "payment", "total")[()]["refunds"] == 0
+    assert "vnpay|refund|1|refunded" not in judge.truth([file]).required["payment"]
 
 
 def test_a_passing_status_whose_notice_was_given_up_may_be_missing(tmp_path: Path) -> None:

@@ -132,7 +132,8 @@ def said(answer: httpx.Response) -> tuple[int, Any]:
 def hooks(settings: Settings, bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hooks]:
     monkeypatch.setenv("BANK_SECRET", SECRET.decode())
     sources = [source(f"bank-{bank}", bank) for bank in BANKS]
-    sources += [source(f"bank-{way}", "sepay", auth=way) for way in ("apikey", "bearer")]
+    sources += [source(f"bank-{way}", "sepay", auth=way) for way in ("apikey", "bearer", "secretkey")]
+    sources += [source("bank-either", "sepay", auth="apikey, secretkey")]
     sources += [Source(name="video", department="telequality", connector="webhook", credential="env:BANK_SECRET")]
     own = settings.model_copy(update={"space": f"hooks-{uuid.uuid4().hex[:8]}", "sources": tuple(sources)})
     create_topics(own, bootstrap)
@@ -232,6 +233,20 @@ def test_rubbish_is_never_confirmed(hooks: Hooks, bank: str, way: str, asked: st
 ])  # fmt: skip
 def test_sepay_is_known_by_its_header(hooks: Hooks, way: str, header: str, right: bool) -> None:
     answer = hooks.client.post(f"/hooks/bank-{way}", content=sepay_body(1), headers={"Authorization": header})
+    assert said(answer) == (CONFIRMED if right else FORGED)["sepay"]
+    assert len(hooks.held("payment")) == right
+
+
+@pytest.mark.parametrize(("hook", "headers", "right"), [
+    ("secretkey", {"X-Secret-Key": SECRET.decode()}, True), ("secretkey", {"X-Secret-Key": "other"}, False), ("secretkey", {}, False),
+    ("secretkey", {"Authorization": "Apikey " + SECRET.decode()}, False), ("apikey", {"X-Secret-Key": SECRET.decode()}, False),
+    ("either", {"X-Secret-Key": SECRET.decode()}, True), ("either", {"Authorization": "Apikey " + SECRET.decode()}, True),
+    ("either", {"X-Secret-Key": "other", "Authorization": "Apikey other"}, False), ("either", {}, False),
+])  # fmt: skip
+def test_sepays_gateway_is_known_by_its_own_header_where_the_source_names_it(
+    hooks: Hooks, hook: str, headers: dict[str, str], right: bool
+) -> None:
+    answer = hooks.client.post(f"/hooks/bank-{hook}", content=sepay_body(1), headers=headers)
     assert said(answer) == (CONFIRMED if right else FORGED)["sepay"]
     assert len(hooks.held("payment")) == right
 
@@ -411,6 +426,7 @@ units = {{ "1234500038001" = "38001" }}
 @pytest.mark.parametrize(("bank", "credential", "options"), [
     ("hdbank", None, {}), ("hdbank", None, {"auth": "none"}), ("tvan", "env:BANK_SECRET", {}), ("hdbank", "env:NOT_THERE", {}),
     ("sepay", None, {}), ("sepay", "env:BANK_SECRET", {"auth": "trust me"}),
+    ("sepay", "env:BANK_SECRET", {"auth": "apikey,none"}), ("sepay", None, {"auth": "secretkey"}),
 ])  # fmt: skip
 def test_a_hook_that_could_not_check_anything_is_not_opened(
     settings: Settings, parts: Any, monkeypatch: pytest.MonkeyPatch, bank: str, credential: str | None, options: dict[str, str]
