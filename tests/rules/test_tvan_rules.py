@@ -29,12 +29,13 @@ DOC = Doc(SELLER, "C26TAA", 7, signed=AT)
 CODED = replace(DOC, code=CODE, coded=AT + timedelta(seconds=7))
 ASK = Message("200", "Q", (DOC,), mst=SELLER)
 HEARD = Message("999", "A", question="Q", inside="<TBao><MTDiep>Q</MTDiep><NNhan>2026-11-20T09:00:02</NNhan><TTTNhan>0</TTTNhan></TBao>")
+NAMED = "<LCMa>" + row("1", "C26TAA", 7).removeprefix("<HDon>").removesuffix("</HDon>") + "</LCMa>"
 RESULT = Message("202", "R", (CODED,), mst=SELLER, question="Q")
 
 
 def refusal(id: str = "V", question: str = "Q", ltbao: str = "1", inside: str | None = None) -> Message:
     """A 204; of LTBao 1 about the invoice 7."""
-    told = row("1", "C26TAA", 7).replace("HDon>", "LCMa>") if inside is None else inside
+    told = NAMED if inside is None else inside
     return Message(
         "204", id, question=question, inside=notice(SELLER, f"<LTBao>{ltbao}</LTBao>{told}", question, AT + timedelta(seconds=9))
     )
@@ -105,6 +106,7 @@ def test_rule_01_the_same_message_one_to_five_times_in_any_order_is_one_invoice_
     [
         ((ASK, HEARD, RESULT), ACCEPTED),
         ((ASK, refusal()), REJECTED),
+        ((ASK, refusal(question="")), REJECTED),
         ((UNCODED, refusal(ltbao="2", inside="")), ACCEPTED),
         ((UNCODED, refusal(ltbao="9", inside="")), REJECTED),
     ],
@@ -234,7 +236,7 @@ def test_rule_05_mccqt_of_34_and_23_characters_accepted(code: str, flags: tuple[
         (replace(ASK, kind="217"), ("MLTDiep=217",)),
         (replace(ASK, version="9.9.9"), ("PBan=9.9.9",)),
         (refusal(ltbao="8", inside=""), ("LTBao=8",)),
-        (refusal(inside=row("1", "C26TAA", 7).replace("HDon>", "LCMa>") + "<MLoi>X</MLoi>"), ("MLoi",)),
+        (refusal(inside=f"{NAMED}<MLoi>X</MLoi>"), ("MLoi",)),
         (Message("300", "N", mst=SELLER, inside=notice(SELLER, f"<DSHDon>{row('1', 'C26TAA', 7, '<TCTBao>9</TCTBao>')}</DSHDon>")), ("TCTBao=9",)),
     ],
 )  # fmt: skip
