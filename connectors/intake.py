@@ -144,7 +144,7 @@ def _told(record: Event | Rejected, newer: Event | Rejected | None) -> bytes:
 def intake(source: Source, keys: Keys, space: str = LIVE) -> Intake:
     """The door of a source. Raises Misconfigured when its department or format does not exist, or its bundle of authorities cannot be read."""
     owner = department(source.department)
-    name = source.format or formats.DEPARTMENT_FORMATS[owner.name]
+    name = formats.of(source)
     reads_trusted = source.connector in ("files", "query")
     secret = source.secret() if source.connector == "webhook" else None
     pseudonyms, format = keys.domain(owner.domain), formats.load(name)

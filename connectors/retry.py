@@ -75,7 +75,7 @@ class Retrying:
         if _proved_beside(door.source):  # at its arrival, by a header that is gone
             if row["cause"] == "signature":
                 raise Reject("signature", "nothing proved who sent it")
-            door = replace(door, secret=None, trusted=True)
+            door = replace(door, trusted=True)
         arrival = door.arrival(micros(row["known_at"]))
         if self._repair is not None:
             arrival = _believed(door, record, arrival, row)
@@ -100,13 +100,15 @@ class Retrying:
             if name != f"{BY_HAND}{department}":
                 return None  # it may have been one whose records are believed by their signature only
             source = Source(name=name, department=department, connector="files")
+        if _proved_beside(source):
+            source = source.model_copy(update={"credential": None})  # which nothing of the record could be held against
         door = intake(source, self._keys, self._settings.space)
         form = self._repair.format if self._repair is not None else None
         return replace(door, format=formats.load(form)) if form else door
 
 
 def _proved_beside(source: Source) -> bool:
-    return source.connector == "webhook" and source.format in CALLERS
+    return source.connector == "webhook" and formats.of(source) in CALLERS
 
 
 def _believed(door: Intake, record: bytes, arrival: Arrival, row: Mapping[str, Any]) -> Arrival:

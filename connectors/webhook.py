@@ -13,10 +13,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from connectors import caller, cursors
+from connectors import caller, cursors, formats
 from connectors.connector import Refused
 from connectors.cursors import Place
-from connectors.formats import DEPARTMENT_FORMATS, PLAIN
+from connectors.formats import PLAIN
 from connectors.fuse import Fuse
 from connectors.intake import Intake, Message, intake
 from connectors.spool import Spool, folder
@@ -278,7 +278,7 @@ class Hook:
 
 
 def _hook(source: Source, keys: Keys, settings: Settings, producer: AIOKafkaProducer, kafka: Mapping[str, Any]) -> Hook:
-    form = source.format or DEPARTMENT_FORMATS.get(source.department, "")
+    form = formats.of(source)
     words = WORDS.get(form)
     if words is None:
         raise Misconfigured(f"source {source.name}: a webhook needs format = one of {', '.join(WORDS)}", "write whose notices they are")

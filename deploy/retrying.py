@@ -2,8 +2,9 @@
 
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from itertools import chain
 
 import psycopg
 from kafka import KafkaConsumer, TopicPartition
@@ -20,7 +21,6 @@ from streams.errors import Retry
 from streams.settings import Settings
 from streams.topics import topic
 
-AT_ONCE = 500
 PATIENCE_SECONDS = 60.0
 _LOCK = 7243 * 2**32
 
@@ -40,10 +40,10 @@ def settle(settings: Settings, bootstrap: str, connection: Connection, patience_
 
     Whoever ended sends nothing any more, so what was on its way lies in Kafka or nowhere. Raises Retry when the worker does not come so far.
     """
-    rows = quarantine.records(connection, {}, "sending")
-    if rows:
+    cut = quarantine.held(connection, {}, "sending")
+    if cut.records:
         _followed(settings, bootstrap, connection, patience_seconds)
-    for row in rows:
+    for row in chain.from_iterable(quarantine.pages(connection, {}, cut.until, "sending")):
         known = alias.of(connection, [id.replace("-", "") for id in row["events"]])
         events = [known.get(id.replace("-", ""), id.replace("-", "")) for id in row["events"]]
         arrived = quarantine.arrived(connection, row["department"], events)
@@ -51,26 +51,24 @@ def settle(settings: Settings, bootstrap: str, connection: Connection, patience_
             quarantine.move(connection, [row["id"]], "sending", "retried")
         else:
             quarantine.unsent(connection, row["id"], [id for id in events if id in arrived])
-    return len(rows)
+    return cut.records
 
 
 def send(
     settings: Settings,
     bootstrap: str,
     connection: Connection,
-    understood: Sequence[Understood],
+    understood: Iterable[Sequence[Understood]],
     repaired: str | None,
-    step: Callable[[int], None] = lambda steps: None,
 ) -> int:
-    """Produce the events of these records, with the arrival they first had, and note it; how many records. Call it `alone`, after `settle`.
+    """Produce the events of these pages of records, with the arrival they first had, and note it; how many records. Call it `alone`, after `settle`.
 
-    Records are claimed before, and noted as done after Kafka has acknowledged. Raises Retry when Kafka is away; the next run goes on from there.
+    A page is claimed before, and noted as done after Kafka has acknowledged. Raises Retry when Kafka is away; the next run goes on from there.
     """
     sent = 0
     try:
         with closing(producer(kafka_python_options(settings, bootstrap))) as sender:
-            for start in range(0, len(understood), AT_ONCE):
-                some = understood[start : start + AT_ONCE]
+            for some in understood:
                 before = {row[0]: {*row[1]} for row in connection.execute(_BEFORE, [[each.id for each in some]])}
                 taken = quarantine.claim(connection, {each.id: each.events for each in some}, repaired)
                 due = [each for each in some if each.id in taken]
@@ -83,7 +81,6 @@ def send(
                 for future in futures:
                     future.get(timeout=60)
                 sent += quarantine.move(connection, [each.id for each in due], "sending", "retried")
-                step(len(some))
     except KafkaError as error:
         raise Retry(f"Kafka did not take the records ({type(error).__name__})", "run it again: it goes on where it was cut off") from error
     return sent

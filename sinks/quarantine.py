@@ -1,8 +1,8 @@
 """What was set aside, in the database: by cause, by record, its states, and who did what with it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -13,6 +13,15 @@ State = Literal["held", "sending", "retried", "dropped"]
 What = Literal["show", "fix", "try", "retry", "drop"]
 _COLUMNS = "id::text, department, source, known_at, cause, wrong, fingerprint, size_bytes, state, sealed, events::text[]"
 _EXAMPLES = 3
+PAGE_RECORDS = 500
+PAGE_BYTES = 32 << 20  # of records as they came, which may have 4 MB each
+
+
+class Held(NamedTuple):
+    """How many records there are, and when the last of them arrived; None where there are none."""
+
+    records: int
+    until: datetime | None
 
 
 def where(chosen: Mapping[str, str | None], state: State | None = "held") -> tuple[sql.Composed, list[Any]]:
@@ -45,19 +54,47 @@ def groups(connection: Connection, chosen: Mapping[str, str | None]) -> list[dic
         return cursor.execute(query, values).fetchall()
 
 
-def records(connection: Connection, chosen: Mapping[str, str | None], state: State | None = "held") -> list[dict[str, Any]]:
-    """The records, sealed, in the order of their arrival."""
+def held(connection: Connection, chosen: Mapping[str, str | None], state: State | None = "held") -> Held:
+    """The records that there are now."""
     condition, values = where(chosen, state)
-    query = sql.SQL("select {} from quarantine where {} order by known_at, id").format(sql.SQL(_COLUMNS), condition)
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query, values).fetchall()
+    rows = connection.execute(sql.SQL("select count(*), max(known_at) from quarantine where {}").format(condition), values)
+    return Held(*rows.fetchall()[0])
+
+
+def pages(
+    connection: Connection, chosen: Mapping[str, str | None], until: datetime | None, state: State | None = "held"
+) -> Iterator[list[dict[str, Any]]]:
+    """The records that arrived until then, sealed, in the order of their arrival: at most PAGE_RECORDS at a time, of PAGE_BYTES and one record.
+
+    Their states may be changed meanwhile; those of a page are read when it is asked for.
+    """
+    condition, values = where(chosen, state)
+    query = sql.SQL(
+        "select {} from (select *, sum(size_bytes) over (order by known_at, id) - size_bytes as before from ("
+        "select * from quarantine where {} and known_at <= %s and (known_at, id) > (%s, %s::uuid) order by known_at, id limit {}) due) page "
+        "where before < {} order by page.known_at, page.id"
+    ).format(sql.SQL(_COLUMNS), condition, sql.Literal(PAGE_RECORDS), sql.Literal(PAGE_BYTES))
+    after: tuple[Any, str] = ("-infinity", "00000000-0000-0000-0000-000000000000")
+    while True:
+        with connection.cursor(row_factory=dict_row) as cursor:
+            found = cursor.execute(query, [*values, until, *after]).fetchall()
+        if not found:
+            return
+        yield found
+        after = found[-1]["known_at"], found[-1]["id"]
 
 
 def move(connection: Connection, ids: Iterable[str], before: State, after: State) -> int:
-    """Put records that are in one state in another; how many were. What is dropped loses its content."""
-    erase = sql.SQL(", sealed = ''") if after == "dropped" else sql.SQL("")
-    query = sql.SQL("update quarantine set state = %s{} where id = any(%s::uuid[]) and state = %s")
-    return connection.execute(query.format(erase), [after, [*ids], before]).rowcount
+    """Put records that are in one state in another; how many were."""
+    query = "update quarantine set state = %s where id = any(%s::uuid[]) and state = %s"
+    return connection.execute(query, [after, [*ids], before]).rowcount
+
+
+def drop(connection: Connection, chosen: Mapping[str, str | None], until: datetime | None) -> int:
+    """Give up the records that are held and arrived until then, and erase what they hold; how many."""
+    condition, values = where(chosen)
+    query = sql.SQL("update quarantine set state = 'dropped', sealed = '' where {} and known_at <= %s").format(condition)
+    return connection.execute(query, [*values, until]).rowcount
 
 
 def claim(connection: Connection, events: Mapping[str, Sequence[str]], repaired: str | None) -> set[str]:

@@ -1,7 +1,10 @@
 """What events would change, found out by having them written and counted in a transaction that is rolled back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
+
+from psycopg import sql
 
 from sinks import alias
 from sinks import figures as read
@@ -13,6 +16,7 @@ from streams.store import Partition, Records
 
 _WAIT = "10s"
 _WITHIN_SECONDS = 600
+AT_ONCE = 1000
 
 Cell = tuple[str | None, str]
 """(day, None for all days; figure)."""
@@ -25,7 +29,7 @@ class Rehearsal(Timescale):
         super().__init__(dsn, space, keys)
         self._options += f" -c lock_timeout={_WAIT} -c idle_in_transaction_session_timeout={_WITHIN_SECONDS}s"
 
-    def changes(self, name: str, values: Sequence[bytes]) -> list[dict[str, Any]]:
+    def changes(self, name: str, values: Iterable[bytes]) -> list[dict[str, Any]]:
         """The figures of a department that would be others with these encoded events: day (None: in total), figure, before, after.
 
         Raises Retry while the database is away or its figures are held by somebody else.
@@ -36,8 +40,9 @@ class Rehearsal(Timescale):
                 connection.execute("select await_lock(%s)", [lock(self._space, name)])
                 counting = _Counting(connection, self._space, name)
                 counting.all()
-                before = counting.cells()
-                self._take(connection, name, values)
+                before, rest = counting.cells(), iter(values)
+                while some := [*islice(rest, AT_ONCE)]:
+                    self._take(connection, name, some)
                 counting.all()
                 after = counting.cells()
             self._temporary.clear()
@@ -54,6 +59,7 @@ class Rehearsal(Timescale):
         batch = self._preparer.prepare([Records(Partition(name, "", 0), 0, 0, called, [0] * len(called))])
         for part in batch.parts.values():
             self._write_part(connection, part, batch.counts())
+            connection.execute(sql.SQL("truncate {}").format(sql.Identifier(f"new_{name}")))  # else that happens at a commit
 
 
 class _Counting(Figures):

@@ -9,8 +9,9 @@ from streams.department import department, departments
 from streams.errors import Misconfigured
 from streams.event import Event
 from streams.pseudonym import Pseudonyms
+from streams.settings import Source
 
-__all__ = ["DEPARTMENT_FORMATS", "FORMATS", "PLAIN", "Arrival", "Format", "load"]
+__all__ = ["DEPARTMENT_FORMATS", "FORMATS", "PLAIN", "Arrival", "Format", "load", "of"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ FORMATS: Mapping[str, str] = {
 DEPARTMENT_FORMATS: Mapping[str, str] = {"einvoice": "tvan", "telehealth": "fhir", "payment": "payment", "visit": "bhyt"} | {
     name: name for name in PLAIN
 }
+
+
+def of(source: Source) -> str:
+    """The name of a source's format; "" where its department has none by itself."""
+    return source.format or DEPARTMENT_FORMATS.get(source.department, "")
 
 
 def load(name: str) -> Format:

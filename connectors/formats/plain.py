@@ -29,7 +29,7 @@ class Plain:
     decoder: msgspec.json.Decoder[Any]
 
     def split(self, raw: bytes) -> list[bytes]:
-        """The objects of an array, of NDJSON, or of `{"items": [..]}`; anything else is one record."""
+        """The objects of an array or of NDJSON; anything else is one record."""
         text = raw.removeprefix(_BOM).strip()
         try:
             if text[:1] == b"[":
@@ -38,7 +38,7 @@ class Plain:
                 return [raw]
             lines = [line.strip() for line in text.split(b"\n") if line.strip()]
             return lines if lines[1][:1] == b"{" and lines[0][-1:] == b"}" else [raw]
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return [raw]
 
     def parse(self, raw: bytes, arrival: Arrival) -> list[Event]:

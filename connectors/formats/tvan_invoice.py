@@ -168,12 +168,14 @@ def table_rows(around: Node, package: Package) -> list[Invoice]:
 
 
 def _row(row: Node, head: Node, package: Package) -> Invoice:
-    """One row: TTCThue is the amount before tax here, TgTThue the tax, TgTToan the total."""
+    """One row: TTCThue is the amount before tax here, TgTThue the tax, TgTTToan the total."""
     arrival, flags = package.arrival, set[str]()
     by = seller(arrival, head.get("MST"), head.get("MDVQHNSach"), package.mst)
     form, series, serial = map(row.get, OWN)
     other = named(arrival, by, row, RELATED)
-    net, tax, total = (number(row, tag) for tag in ("TTCThue", "TgTThue", "TgTToan"))
+    net, tax, total = (number(row, tag) for tag in ("TTCThue", "TgTThue", "TgTTToan"))
+    if total is None:
+        flags.add("total_missing")
     if net is not None and total is not None and abs(net + (tax or 0) - total) > 1:
         flags.add("sum")
     return Invoice(
@@ -182,7 +184,7 @@ def _row(row: Node, head: Node, package: Package) -> Invoice:
         form=_coded(form, _FORM, "form", flags),
         series=_coded(series, _SERIES, "series", flags),
         day=_day(row if row.get("NLap") else head, arrival),
-        value_vnd=dong(total, "TgTToan"),
+        value_vnd=dong(total, "TgTTToan"),
         tax_vnd=dong(tax, "TgTThue"),
         replaces=(other,) if other and row.get("TThai") == "3" else (),
         adjusts=(other,) if other and row.get("TThai") == "2" else (),

@@ -1,10 +1,13 @@
 """`ioc quarantine`: records that could not be understood, by cause; look at one, repair, try again, drop, and who did."""
 
 import getpass
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from tempfile import TemporaryFile
+from typing import IO, Annotated, Any
 
 import typer
 from psycopg import sql
@@ -71,12 +74,12 @@ def show(
     """One record: where from, why it is held; with --raw the record itself, for whoever has the private key. See `ioc quarantine audit`."""
     chosen = settings.load()
     with _connected(chosen) as connection:
-        rows = quarantine.records(connection, {"id": id}, None)
-        if not rows:
+        records, until = quarantine.held(connection, {"id": id}, None)
+        if not records:
             raise console.No(f"no record begins with {id}", "`ioc quarantine list` shows what there is")
-        if len(rows) > 1:
-            raise console.No(f"{len(rows)} records begin with {id}", "give more of it")
-        row = rows[0]
+        if records > 1:
+            raise console.No(f"{records} records begin with {id}", "give more of it")
+        ((row,),) = quarantine.pages(connection, {"id": id}, until, None)
         sealed = row.pop("sealed")
         row |= {"said": causes.said(row["cause"])}
         if raw:
@@ -142,11 +145,12 @@ def drop(
     if len(why.strip()) < 3:
         raise Misconfigured("--why says nothing", "write a reason, at least three letters")
     with _connected(chosen) as connection:
-        rows = quarantine.records(connection, _filters(department, source, cause, fingerprint) | {"id": id})
+        filters = _filters(department, source, cause, fingerprint) | {"id": id}
+        held = quarantine.held(connection, filters)
         if not yes:
-            typer.confirm(f"Erase the contents of {len(rows)} records?", abort=True, err=True)
+            typer.confirm(f"Erase the contents of {held.records} records?", abort=True, err=True)
         with connection.transaction():
-            dropped = quarantine.move(connection, [row["id"] for row in rows], "held", "dropped")
+            dropped = quarantine.drop(connection, filters, held.until)
             quarantine.audit(connection, who or getpass.getuser(), "drop", dropped, "dropped", why=why)
     console.result({"dropped": dropped}, as_json)
 
@@ -170,31 +174,45 @@ def _worked(chosen: Settings, filters: dict[str, str | None], repair: Repair | N
         with retrying.alone(holding, chosen.space):
             if not dry_run:
                 retrying.settle(chosen, bootstrap, connection)
-            rows = quarantine.records(connection, filters)
-            with console.progress("reading", len(rows)) as step:
-                understood, left = reading.read(rows, step)
-            answer: dict[str, Any] = {"repair": name, "tried": len(rows), "healed": len(understood), "left": left, "dry_run": dry_run}
-            if dry_run:
-                answer["figures"] = _changes(chosen, keys, understood)
-            else:
-                with console.progress("sending", len(understood)) as step:
-                    answer["healed"] = retrying.send(chosen, bootstrap, connection, understood, name, step)
+            held, tried, left = quarantine.held(connection, filters), 0, Counter[str]()
+
+            def understood() -> Iterator[list[Understood]]:
+                nonlocal tried
+                for page in quarantine.pages(connection, filters, held.until):
+                    found, not_yet = reading.read(page, step)
+                    tried += len(page)
+                    left.update(not_yet)
+                    yield found
+
+            answer: dict[str, Any] = {"repair": name, "left": left, "dry_run": dry_run}
+            with console.progress("reading" if dry_run else "sending", held.records) as step:
+                if dry_run:
+                    answer["healed"], answer["figures"] = _changes(chosen, keys, understood())
+                else:
+                    answer["healed"] = retrying.send(chosen, bootstrap, connection, understood(), name)
+            answer["tried"] = tried
             what: quarantine.What = "try" if dry_run else "fix" if repair else "retry"
-            result = f"{answer['healed']} of {len(rows)} understood" + (f", by {name}" if name else "")
-            quarantine.audit(connection, who or getpass.getuser(), what, len(rows), result, why=repair.why if repair else None)
+            result = f"{answer['healed']} of {tried} understood" + (f", by {name}" if name else "")
+            quarantine.audit(connection, who or getpass.getuser(), what, tried, result, why=repair.why if repair else None)
     return answer
 
 
-def _changes(chosen: Settings, keys: pseudonym.Keys, understood: list[Understood]) -> list[dict[str, Any]]:
-    rehearsal = Rehearsal(ingest_dsn(chosen), chosen.space, keys)
-    try:
+def _changes(chosen: Settings, keys: pseudonym.Keys, pages: Iterable[list[Understood]]) -> tuple[int, list[dict[str, Any]]]:
+    """(How many records, which figures would be others). The events wait in files, so that figures stand still for counting only."""
+    with ExitStack() as stack:
+        rehearsal = stack.enter_context(closing(Rehearsal(ingest_dsn(chosen), chosen.space, keys)))
+        files: dict[str, IO[bytes]] = {}
+        healed = 0
+        for each in chain.from_iterable(pages):
+            healed += 1
+            if each.department not in files:
+                files[each.department] = stack.enter_context(TemporaryFile())
+            files[each.department].writelines(message.value + b"\n" for message in each.messages)
         found = []
-        for name in NAMES:
-            values = [message.value for each in understood if each.department == name for message in each.messages]
-            found += rehearsal.changes(name, values) if values else []
-        return found
-    finally:
-        rehearsal.close()
+        for name in (name for name in NAMES if name in files):
+            files[name].seek(0)
+            found += rehearsal.changes(name, (line[:-1] for line in files[name]))
+    return healed, found
 
 
 def _opened(chosen: Settings, connection: Connection, id: str, sealed: str, who: str, why: str | None) -> str:

@@ -85,7 +85,7 @@ def test_a_fourth_layer_is_refused() -> None:
 @pytest.mark.parametrize(
     "wrap", [gzip.compress, zipped, lambda raw: base64.b64encode(gzip.compress(raw)), lambda raw: zipped(*[raw[: 4 << 20]] * 40)]
 )
-def test_a_bomb_is_refused_before_it_is_unpacked(wrap: Callable[[bytes], bytes]) -> None:
+def test_rule_11_a_zip_bomb_is_refused_before_it_is_unpacked(wrap: Callable[[bytes], bytes]) -> None:
     bomb = wrap(b"<" + b" " * (150 << 20))
     began = time.process_time()
     assert cause(bomb) == "layers_large"

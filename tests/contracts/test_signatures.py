@@ -186,7 +186,7 @@ def test_a_signature_over_another_element_of_that_name_proves_nothing() -> None:
 
 
 def test_the_signature_of_a_summary_table_counts_for_its_rows() -> None:
-    rows = "<DLieu><KHMSHDon>2</KHMSHDon><KHHDon>K26TAA</KHHDon><SHDon>1</SHDon><TgTToan>5</TgTToan></DLieu>"
+    rows = "<DLieu><KHMSHDon>2</KHMSHDon><KHHDon>K26TAA</KHHDon><SHDon>1</SHDon><TgTTToan>5</TgTTToan></DLieu>"
     table = etree.fromstring(
         f'<BTHDLieu><DLBTHop Id="t"><TTChung><NLap>2026-11-20</NLap></TTChung><NDBTHDLieu><DSDLieu>{rows}</DSDLieu></NDBTHDLieu></DLBTHop></BTHDLieu>'
     )

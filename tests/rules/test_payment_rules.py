@@ -74,7 +74,9 @@ def test_rule_08_vnpay_amount_is_hundredths() -> None:
     assert [event.paid_vnd for event in vnpay(vnp_Amount="15000000")] == [150_000]
 
 
-@pytest.mark.parametrize(("written", "whole"), [("1000.49", 1000), ("1000.50", 1001), ("1000", 1000), ("0.5", 1)])
+@pytest.mark.parametrize(
+    ("written", "whole"), [("1000.49", 1000), ("1000.50", 1001), ("1000", 1000), ("0.5", 1), ("900719925474099.49", 900_719_925_474_099)]
+)
 def test_rule_08_money_is_whole_dong_after_rounding_never_float(written: str, whole: int) -> None:
     (event,) = hdbank(paidAmount=written)
     assert event.paid_vnd == whole

@@ -1,5 +1,6 @@
 """Rules 12 and 13 of the field: nothing of a person gets past the door, and names hold when keys change."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from streams.event import encode
 from streams.pseudonym import DOMAINS, Keys, Named, Pseudonyms, also_known_as, names
 from streams.settings import Settings, Source
 from tests.format_cases import CASES, Case
-from tests.samples import message
+from tests.samples import item, message
 from tests.services.space import Space
 
 OLD, NEW = Pseudonyms(b"o" * 32, "01"), Pseudonyms(b"n" * 32, "02")
@@ -153,3 +154,20 @@ def test_rule_13_the_same_person_through_two_domains_has_different_pseudonyms(se
     keys = pseudonym.load(settings.state_dir)
     assert len({keys.domain(name)("patient", "GD4010123456789") for name in DOMAINS}) == len(DOMAINS)
     assert {department(name).domain for name in ("einvoice", "telehealth", "payment")} == {*DOMAINS}
+
+
+def test_rule_13_no_name_that_a_patients_bhyt_record_tells_is_told_by_the_ipn_of_the_same_patient(settings: Settings, parts: Parts) -> None:
+    card, keys = "GD4010123456789", pseudonym.load(settings.state_dir)
+    file = f"<X><MA_LK>{card}</MA_LK><MA_BN>{card}</MA_BN><MA_THE_BHYT>{card}</MA_THE_BHYT><NGAY_VAO>202611100730</NGAY_VAO><MA_CSKCB>38001</MA_CSKCB></X>"
+    notice = item(1) | {"transactionId": card, "invoiceId": card, "paidTime": "20261110020000", "additionalData": {"patientCode": card}}
+    told = []
+    for name, raw in (("visit", file), ("payment", json.dumps(notice))):
+        own = intake(Source(name="same", department=name, connector="files"), keys)
+        (made,) = own.take(raw.encode(), own.arrival(ARRIVAL_US))
+        assert made.cause is None
+        told.append({*names(made.value)})
+    visit, payment = told
+    assert len(visit) >= 4
+    assert payment
+    assert visit & payment == set()
+    assert department("visit").domain != department("payment").domain

@@ -47,7 +47,7 @@ PERSON, WORDS = f"NGUYỄN THỊ {LETTERS}", f"đau ngực trái {LETTERS}"
 CCCD, PHONE, CARD, MST = f"001{DIGITS}", f"0{DIGITS}", f"GD4010{DIGITS}", f"0{DIGITS}"
 SECRET = b"shared-with-the-departments"
 BANKS = ("hdbank", "vnpay", "payos")
-FIGURES = {"TgTThue", "TgTTTBSo", "TgTCThue", "TgTToan", "amount", "paidAmount", "transactionAmount", "versionId"}  # a number there is one
+FIGURES = {"TgTThue", "TgTTTBSo", "TgTCThue", "TgTTToan", "amount", "paidAmount", "transactionAmount", "versionId"}  # a number there is one
 FIGURES |= {
     "transferAmount",
     "createdTime",

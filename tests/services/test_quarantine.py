@@ -198,6 +198,32 @@ def test_ten_thousand_records_of_five_causes_healed_by_five_repairs_equal_a_run_
     assert {row["what"] for row in house.ioc("quarantine", "audit")["rows"]} >= {"try", "fix"}
 
 
+def test_a_page_is_bounded_in_records_and_bytes_and_each_record_is_on_one_page(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = [message(n).replace(b"<DLieu>", b"<DLieu>" + b" " * 1000 * (n % 3))[:-100] for n in range(20)]
+    for days in range(2):  # ten arrive in the same instant
+        rejects = house.messages("einvoice", cut[10 * days : 10 * days + 10], days)
+        house.space.take("rejects", *(each.value for each in rejects))
+    stood = "select id::text, size_bytes, sealed from quarantine order by known_at, id"
+    there = house.space.rows(stood)
+    with house.space.connect() as connection:
+        for most_records, most_bytes in ((3, 1 << 20), (500, 4000), (1, 1), (500, 1 << 20)):
+            monkeypatch.setattr(quarantine, "PAGE_RECORDS", most_records)
+            monkeypatch.setattr(quarantine, "PAGE_BYTES", most_bytes)
+            held = quarantine.held(connection, {"cause": "xml_cut"})
+            assert held.records == 20
+            pages = [*quarantine.pages(connection, {"cause": "xml_cut"}, held.until)]
+            assert [(row["id"], row["size_bytes"], row["sealed"]) for page in pages for row in page] == there
+            assert all(len(page) <= most_records and sum(row["size_bytes"] for row in page[:-1]) < most_bytes for page in pages)
+        monkeypatch.setattr(quarantine, "PAGE_RECORDS", 7)
+        seen = []
+        for page in quarantine.pages(connection, {}, held.until):  # what becomes of a page, and what comes meanwhile, moves no other
+            seen += [row["id"] for row in page]
+            quarantine.move(connection, [row["id"] for row in page], "held", "retried")
+            house.space.take("rejects", *(each.value for each in house.messages("einvoice", [b"<a>%d" % len(seen)], 5)))
+        assert seen == [id for id, *_ in there]
+    assert house.states() == {"retried": 20, "held": 3}
+
+
 def test_a_dry_run_foretells_the_figures_as_they_are_afterwards(house: House) -> None:
     house.fleet.start("worker", "deploy", "work")
     numbers = range(40)

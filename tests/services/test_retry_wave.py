@@ -17,7 +17,7 @@ from tests.services.test_webhook import SECRET, Hooks, served, source
 
 MINUTES = (0, 1, 2, 4, 7, 12, 20, 33)  # SePay's eight deliveries, counted from the first
 DARK_MINUTES = 33
-PER_MINUTE = 12  # a tenth of two a second: the same wave, thinner
+PER_MINUTE = 120  # two a second
 
 
 def sepay(number: int, at_minute: float) -> tuple[bytes, dict[str, str]]:

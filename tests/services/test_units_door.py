@@ -100,7 +100,7 @@ def test_boards_read_the_units_that_stand_then_and_no_code_twice(space: Space, d
     assert then == [("commune", 547, 547), ("district", 26, 26), ("hospital", 27, 27)]
 
 
-def test_people_are_told_what_became_of_the_districts(door: Door) -> None:
+def test_rule_10_asked_for_2026_the_districts_are_abolished_and_lead_to_their_communes(door: Door) -> None:
     door("units", "load")
     said = CliRunner().invoke(door.app, ["units", "at", "2026-11-23", "--kind", "district"])
     assert said.exit_code == 0

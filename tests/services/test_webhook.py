@@ -198,7 +198,7 @@ def test_a_notice_sent_again_is_confirmed_again_with_the_same_identity(hooks: Ho
 
 
 @pytest.mark.parametrize("bank", BANKS)
-def test_a_bad_signature_is_refused_kept_and_audited(hooks: Hooks, bank: str) -> None:
+def test_rule_08_a_tampered_sign_is_refused_kept_and_audited(hooks: Hooks, bank: str) -> None:
     with capture_logs() as logs:
         answer = hooks.sent(bank, 1, b"somebody else's")
     assert said(answer) == FORGED[bank]
