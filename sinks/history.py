@@ -2,7 +2,7 @@
 
 import heapq
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -56,51 +56,6 @@ Read = Callable[[Connection, Department, Period], Iterator[Record]]
 """As `events`."""
 
 
-_ARRIVED = """
-with m as (select minute from ledger_1m where department = any(%(names)s) and on_time + late > 0)
-select (select hour from ledger where department = any(%(names)s) and on_time + late > 0 order by hour limit 1),
-  (select minute from m order by minute limit 1), (select minute from m order by minute desc limit 1)"""
-
-
-def extent(connection: Connection, names: Sequence[str], follows: Follows) -> tuple[int, int] | None:
-    """Between which times lies what is stored of these departments, microseconds since 1970; None where nothing is. Of arrivals whole minutes, by the
-    ledger (whole hours of before there were minutes in it)."""
-    if follows == "known_at":
-        ((hour, first, last),) = connection.execute(_ARRIVED, {"names": [*names]}).fetchall()
-        if hour is None:
-            return None
-        if first is None:
-            return micros(hour), micros(hour) + 3_600_000_000 - 1
-        return micros(first if hour >= first.replace(minute=0) else hour), micros(last) + 60_000_000 - 1
-    parts = [sql.SQL("select min(event_time), max(event_time) from {}").format(sql.Identifier(f"{n}_event")) for n in names]
-    query = sql.SQL("select min(a), max(b) from ({}) e(a, b)").format(sql.SQL(" union all ").join(parts))
-    found = connection.execute(query).fetchone()
-    return (micros(found[0]), micros(found[1])) if found and found[0] else None
-
-
-def count(connection: Connection, period: Period) -> int:
-    """How many events there are to play."""
-    total = 0
-    for name in period.departments:
-        chosen, values = _where(department(name), period)
-        row = connection.execute(
-            sql.SQL("select count(*) from {} where {}").format(sql.Identifier(f"{name}_event"), chosen),
-            values | _bounds(period.since_us, period.until_us),
-        ).fetchone()
-        total += row[0] if row else 0
-    return total
-
-
-def count_again(connection: Connection, period: Period) -> int:
-    """How many duplicates and conflicts arrived in the minutes of the period, of whichever unit."""
-    found = connection.execute(
-        "select coalesce(sum(duplicate + conflict), 0)::bigint from ledger_1m "
-        "where department = any(%(names)s) and minute >= date_trunc('minute', %(since)s) and minute < %(until)s",
-        _bounds(period.since_us, period.until_us) | {"names": [*period.departments]},
-    ).fetchone()
-    return found[0] if found else 0
-
-
 def records(connection: Connection, period: Period, repeats: bool, read: "Read | None" = None) -> Iterator[Record]:
     """Events, signs of life and rejects of the period, in its time's order; with `repeats`, duplicates and conflicts too, each after its first.
 
@@ -152,12 +107,13 @@ def _after(period: Period, read: Callable[[int, int], list[Record]]) -> Iterator
     return _slices(period, due)
 
 
-def _bounds(since_us: int, until_us: int) -> dict[str, Any]:
+def bounds(since_us: int, until_us: int) -> dict[str, Any]:
+    """The values `since` and `until` of a slice."""
     return {"since": moment(since_us), "until": moment(until_us)}
 
 
-def _where(chosen: Department, period: Period) -> tuple[sql.Composable, dict[str, Any]]:
-    """The condition of a department's events in a slice, and its values but for the slice."""
+def where(chosen: Department, period: Period) -> tuple[sql.Composable, dict[str, Any]]:
+    """The condition of a department's events in a slice, and its values but for `bounds`."""
     slice_of = sql.SQL("{0} >= %(since)s and {0} < %(until)s").format(sql.Identifier(period.follows))
     if period.settled:
         slice_of += sql.SQL(" and batch not in (select batch from owed where department = {})").format(sql.Literal(chosen.name))
@@ -170,7 +126,7 @@ def _where(chosen: Department, period: Period) -> tuple[sql.Composable, dict[str
 def events(connection: Connection, chosen: Department, period: Period) -> Iterator[Record]:
     """The events a department's table holds of the period, in its time's order."""
     held, make = reading(chosen.event)
-    condition, values = _where(chosen, period)
+    condition, values = where(chosen, period)
     query = sql.SQL("select {} from {} where {} order by {}, id").format(
         sql.SQL(", ").join(sql.SQL(READ.get(c.kind, "{}")).format(sql.Identifier(c.name)) for c in held),
         sql.Identifier(f"{chosen.name}_event"),
@@ -181,7 +137,7 @@ def events(connection: Connection, chosen: Department, period: Period) -> Iterat
     name, subject, pack = chosen.name, chosen.subject, msgspec.json.Encoder().encode
 
     def read(since_us: int, until_us: int) -> list[Record]:
-        rows = connection.execute(query, values | _bounds(since_us, until_us), binary=True).fetchall()
+        rows = connection.execute(query, values | bounds(since_us, until_us), binary=True).fetchall()
         events = map(make, rows)
         return [Record(getattr(e, place), name, subject(e).encode(), pack(e)) for e in events]
 
@@ -196,7 +152,7 @@ def _asked(connection: Connection, period: Period) -> Iterator[Record]:
     )
 
     def read(since_us: int, until_us: int) -> list[Record]:
-        rows = connection.execute(query, _bounds(since_us, until_us) | {"names": [*period.departments]})
+        rows = connection.execute(query, bounds(since_us, until_us) | {"names": [*period.departments]})
         return [
             Record(
                 micros(at),
@@ -226,7 +182,7 @@ def _rejects(connection: Connection, period: Period) -> Iterator[Record]:
             connection.execute(
                 "select id, department, source, known_at, cause, wrong, sealed, size_bytes, known_at from quarantine "
                 "where known_at >= %(since)s and known_at < %(until)s and department = any(%(names)s) order by known_at, id",
-                _bounds(since_us, until_us) | {"names": [*period.departments, "unknown"]},
+                bounds(since_us, until_us) | {"names": [*period.departments, "unknown"]},
             )
         ),
     )
@@ -259,23 +215,23 @@ def _repeats(connection: Connection, period: Period) -> Iterator[Record]:
     """What came again, after its first in any case: at its arrival, or where a replay by event time has the event itself."""
 
     def read(since_us: int, until_us: int) -> list[Record]:
-        bounds = _bounds(since_us, until_us)
+        of = bounds(since_us, until_us)
         found = _rejected(
             connection.execute(
                 "select q.id, q.department, r.source, r.known_at, q.cause, q.wrong, q.sealed, q.size_bytes, greatest(r.known_at, q.known_at) "
                 "from repeat r join quarantine q using (id) "
                 "where r.rejected and r.known_at >= %(since)s and r.known_at < %(until)s and r.department = any(%(names)s) and q.known_at >= %(first)s",
-                bounds | {"names": [*period.departments, "unknown"], "first": period.first},
+                of | {"names": [*period.departments, "unknown"], "first": period.first},
             )
         )
         for name in period.departments:
-            found += _again(connection, department(name), period, bounds)
+            found += _again(connection, department(name), period, of)
         return found
 
     return _after(replace(period, units=None), read)
 
 
-def _again(connection: Connection, chosen: Department, period: Period, bounds: dict[str, Any]) -> Iterator[Record]:
+def _again(connection: Connection, chosen: Department, period: Period, of: dict[str, Any]) -> Iterator[Record]:
     held, make = reading(chosen.event)
     repeated = "r" if period.follows == "known_at" else "e"
     query = sql.SQL(
@@ -288,7 +244,7 @@ def _again(connection: Connection, chosen: Department, period: Period, bounds: d
         *[sql.Identifier(repeated), sql.Identifier(period.follows)] * 2,
         sql.Identifier(period.follows),
     )
-    for source, known, *row in connection.execute(query, bounds | {"name": chosen.name, "first": period.first}, binary=True):
+    for source, known, *row in connection.execute(query, of | {"name": chosen.name, "first": period.first}, binary=True):
         event = make(row)
         at_us = max(event.known_at_us, micros(known)) if period.follows == "known_at" else event.event_time_us
         event.source, event.known_at_us = source, micros(known)
@@ -306,7 +262,7 @@ def _conflicts(connection: Connection, chosen: Department, period: Period) -> It
     ).format(*map(sql.Identifier, (f"{chosen.name}_identity", f"{chosen.name}_event", period.follows)))
 
     def read(since_us: int, until_us: int) -> list[Record]:
-        values = _bounds(since_us, until_us) | {"name": chosen.name, "first": period.first}
+        values = bounds(since_us, until_us) | {"name": chosen.name, "first": period.first}
         found = []
         for text, source, known, first in connection.execute(query, values):
             event = msgspec.structs.replace(decode(text), source=source, known_at_us=micros(known))

@@ -14,7 +14,7 @@ from deploy.embedded import parts
 from deploy.embedded.parts import Parts
 from deploy.replay.control import Control, Row
 from deploy.replay.running import reading
-from sinks import history, rulebook
+from sinks import extent, history, rulebook
 from sinks.archive import reading as archived
 from sinks.history import Period
 from sinks.migrations import schema
@@ -91,7 +91,7 @@ def _period(live: Settings, asked: Asked, told: Scenario | None) -> tuple[Period
             f"there is nothing between {console.instant(asked.since)} and {console.instant(asked.until)}", "--to must lie after --from"
         )
     with reading(live) as connection:
-        held = history.extent(connection, names, follows)
+        held = extent.between(connection, names, follows)
         gone, first, last = archived.dropped(connection, live, Period(since, until, follows, names, asked.units))
         if first:
             held = (first, last) if held is None else (min(first, held[0]), max(last, held[1]))
@@ -101,9 +101,9 @@ def _period(live: Settings, asked: Asked, told: Scenario | None) -> tuple[Period
                 min(until, held[1] + 1 + (laying.reach_us(told, follows) if told else 0)),
             )
         period = Period(since, until, follows, names, asked.units)
-        total = gone + history.count(connection, period) if held is not None and until > since else 0
+        total = gone + extent.count(connection, period) if held is not None and until > since else 0
         if total and follows == "known_at" and asked.units is None:
-            total += history.count_again(connection, period)
+            total += extent.count_again(connection, period)
     if total == 0:
         what = (
             "there is nothing stored"

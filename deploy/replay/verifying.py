@@ -21,7 +21,7 @@ from deploy.replay.producing import Producing
 from deploy.replay.running import settled
 from deploy.replay.worker import Worker
 from deploy.replay.yielding import Yielding
-from sinks import blame, compare, history, proof, spaces
+from sinks import blame, compare, extent, history, proof, spaces
 from sinks.archive import reading as archived
 from sinks.compare import Difference
 from sinks.history import Period, Record
@@ -107,7 +107,7 @@ def _verify(
     snapshot: psycopg.Connection[Any], live: Settings, own: Settings, period: Period, is_whole: bool, from_beginning: bool, in_order: bool,
     who: str, code: Path | None, begun: Callable[[Settings], None],
 ) -> Found:  # fmt: skip
-    events = history.count(snapshot, period)
+    events = extent.count(snapshot, period)
     with Control(replay_dsn(live)) as control:
         control.begin(own.space, period, None, None, who, events if in_order else 2 * events)
         with psycopg.connect(parts.find(live).dsn, autocommit=True, options=f"-c search_path={schema(own.space)},public") as connection:
@@ -130,7 +130,7 @@ def _verify(
 
 def _period(snapshot: psycopg.Connection[Any], since: datetime, until: datetime) -> tuple[Period | None, bool, bool]:
     """What arrived in whole minutes, cut to what there is; whether that is all there ever was; whether it begins where all began."""
-    held = history.extent(snapshot, NAMES, "known_at")
+    held = extent.between(snapshot, NAMES, "known_at")
     if held is None:
         return None, False, False
     first, last = held[0] // MINUTE_US * MINUTE_US, (held[1] // MINUTE_US + 1) * MINUTE_US
