@@ -15,20 +15,20 @@ SEALING = "sealing"
 
 
 def make(state_dir: Path) -> None:
-    """Fresh keys of door and quarantine where there are none; old ones brought up to date, so that they still name and open the same."""
+    """Fresh keys of door and quarantine where there are none, for a domain that is new too; old ones brought up to date, so that they still name and
+    open the same."""
     path = pseudonym.path_of(state_dir)
     if "IOC_KEYS" in os.environ or ("IOC_KEYS_FILE" in os.environ and not path.exists()):
         return  # they are somebody else's to make
-    if not path.exists():
-        held: dict[str, Any] = {name: [_fresh(FIRST)] for name in DOMAINS}
-    else:
-        held = json.loads(path.read_text())
-        if isinstance(held.get(SEALING), dict):
-            return
-    _seal_with_a_new_pair(state_dir, held)  # the private half first: what nobody could open must not be sealed
+    held: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    if isinstance(held.get(SEALING), dict) and held.keys() >= {*DOMAINS}:
+        return
+    if not isinstance(held.get(SEALING), dict):
+        _seal_with_a_new_pair(state_dir, held)  # the private half first: what nobody could open must not be sealed
     for name in DOMAINS:
-        if isinstance(held[name], str):  # of before November 2026
+        if isinstance(held.get(name), str):  # of before November 2026
             held[name] = [{"id": "", "key": held[name], "since": ""}]
+        held.setdefault(name, [_fresh(FIRST)])
     secret_files.write(path, json.dumps(held))
 
 

@@ -56,7 +56,10 @@ class Plain:
             raise Reject("too_large", f"the record has {len(raw)} bytes, more than {MAX_BYTES}")
         record = self._record(raw)
         hashed = arrival.pseudonyms
-        said = self.wire.read(record, hashed)
+        try:
+            said = self.wire.read(record, hashed)
+        except (ArithmeticError, ValueError) as error:  # dates at the end of time
+            raise Reject("field", f"what the record says cannot be: {type(error).__name__}") from None
         at_us = times.instant(said.at)
         if at_us is None:
             raise Reject("time", "the record's time is not written as ISO 8601 has it")

@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def pull(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="A source of ioc.toml, or the word `files`.", show_default=False)],
     department: Annotated[
-        str | None, typer.Argument(metavar="DEPARTMENT", help="With `files`: einvoice, telehealth or payment.", show_default=False)
+        str | None, typer.Argument(metavar="DEPARTMENT", help="With `files`: whose records they are, as einvoice.", show_default=False)
     ] = None,
     path: Annotated[Path | None, typer.Argument(metavar="PATH", help="With `files`: a file, folder or zip.", show_default=False)] = None,
     once: Annotated[bool, typer.Option("--once", help="End when nothing is new, instead of going on reading.")] = False,

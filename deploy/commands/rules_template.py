@@ -48,7 +48,7 @@ def rule(department: Department, measure: str) -> str:
             measure="{freshness: source}", window="1m", by="source", above=300, clear=60, rows=rows, group="nguon-thu",
             pending=4, firing=6, ok="25", **said,
         )  # fmt: skip
-    by, group = ("source", "nguon-thu") if ledger else ("unit", '"38001"')
+    by, group = ("source", "nguon-thu") if ledger else ("unit", '"14758"' if department.glass.place_kind == "commune" else '"38001"')
     if spread:
         rows = f'    rows:\n      - {{at: "09:00", until: "09:20", {by}: {group}, seconds: 500}}'
         return _RULE.format(

@@ -7,6 +7,7 @@ from connectors.formats import DEPARTMENT_FORMATS, FORMATS, load
 from streams.department import departments
 from streams.errors import Misconfigured, Reject
 from streams.event import Event, encode
+from streams.pseudonym import DOMAINS
 from tests.format_cases import CASES, Case, resolve, told
 
 CONTRACTS: dict[str, type[Event]] = {each.name: each.event for each in departments()}
@@ -60,6 +61,10 @@ def test_every_format_has_an_accepted_and_a_rejected_case() -> None:
 def test_every_department_has_a_format_for_files() -> None:
     assert set(DEPARTMENT_FORMATS) == set(CONTRACTS)
     assert set(DEPARTMENT_FORMATS.values()) <= set(FORMATS)
+
+
+def test_every_department_names_its_subjects_in_a_domain_that_has_a_key() -> None:
+    assert {each.domain for each in departments()} <= {*DOMAINS}
 
 
 def test_an_unknown_format_is_a_wrong_configuration_that_names_the_known_ones() -> None:

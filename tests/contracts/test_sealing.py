@@ -82,6 +82,18 @@ def test_keys_of_before_go_on_naming_and_opening_the_same(tmp_path: Path) -> Non
     assert fernet.decode() not in path.read_text()
 
 
+def test_a_domain_that_is_new_has_a_key_after_the_next_making_and_nothing_else_changes(tmp_path: Path) -> None:
+    keyring.make(tmp_path)
+    path = secrets_of(tmp_path, "keys.json")
+    before = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in before.items() if name != DOMAINS[-1]}))
+    keyring.make(tmp_path)
+    after = json.loads(path.read_text())
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {DOMAINS[-1]}
+    pseudonym.load(tmp_path).domain(DOMAINS[-1])("mst", "0101243150")
+
+
 @given(key=st.binary(min_size=32, max_size=100), value=st.text(max_size=200))
 def test_a_name_is_the_key_s_id_and_120_bits_of_hmac_sha256(key: bytes, value: str) -> None:
     derived = hmac.new(key, b"mst", "sha256").digest()
