@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -78,6 +79,7 @@ def _hoisted(arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Run `ioc`; every error becomes one sentence of what is wrong, one of what to do, and an exit code (doors.md)."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: what was begun is ended
     arguments = _hoisted(sys.argv[1:])
     _register(arguments)
     try:

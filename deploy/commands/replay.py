@@ -1,7 +1,6 @@
 """`ioc replay start|pause|resume|seek|speed|stop|status|list`: a period of the past, played into a space of its own."""
 
 import getpass
-import signal
 import sys
 import time
 from datetime import UTC, datetime
@@ -164,7 +163,6 @@ def list_(as_json: Json = False) -> None:
 def play() -> None:
     """Play the replay of --space in the foreground (what `start` begins in the background)."""
     chosen = settings.load()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run(chosen, parts.find(chosen).bootstrap)
 
 
