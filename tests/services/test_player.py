@@ -225,6 +225,7 @@ def test_a_paused_replay_goes_where_it_is_sought_and_stands_there(house: House, 
         assert place - timedelta(minutes=30) < newest <= place
     house.ioc("replay", "stop", drill)
     house.becomes(drill, "stopped", 30)
+    house.ioc("spaces", "drop", drill, "--yes")  # there may be ten of them
 
 
 class Jitter:
