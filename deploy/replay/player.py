@@ -25,7 +25,7 @@ STEER_SECONDS, LOOK_SECONDS, BEAT_SECONDS = 0.1, 0.2, 0.25
 IDLE_SECONDS = 0.05
 MOST_AHEAD = 60_000
 """Records in Kafka that the worker has not committed: more would only wait there."""
-MOST_BEHIND = 80_000
+MOST_BEHIND = 60_000
 """Events that are not in the figures yet: processors are for those then."""
 
 State = Literal["done", "stopped"]

@@ -83,6 +83,8 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
             console.say(f"  our worker {mine[-1].committed.rate:,.0f} events/s, figures {mine[-1].followed_rate:,.0f} events/s")
         if {"replay", "beside"} & {*chosen} and "ours" not in chosen:
             ours.run(there)
+        if {"replay", "beside"} & {*chosen}:
+            there.settle()
         if "replay" in chosen:
             replayed.append(replay.run(there))
             pacing.append(replay.paced(there))

@@ -62,6 +62,11 @@ class Stage:
             connection.execute(sql.SQL("truncate {} restart identity").format(names))
             connection.execute("checkpoint")
 
+    def settle(self) -> None:
+        """Vacuum what was filled, as autovacuum would beside whatever is measured next."""
+        with self.connect() as connection:
+            connection.execute("vacuum analyze")
+
     def peer_tables(self, peer: str, key: str = "primary key (event_time, id)") -> dict[str, str]:
         """Department -> a table of the peer's own with the columns of our raw table and a unique key; made when absent."""
         made = {}
