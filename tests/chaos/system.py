@@ -105,9 +105,11 @@ class System:
         return Outcome(what, lost, doubled, round(took, 1), balanced, tuple(self.fleet.fallen()))
 
     def until(self, condition: Callable[[], bool], wanted: str, within_seconds: float = 60.0) -> None:
-        """Wait for it. Raises TimeoutError."""
+        """Wait for it. Raises TimeoutError, with what the worker said last and who has fallen."""
         if not processes.until(condition, within_seconds, every_seconds=0.1):
-            raise TimeoutError(f"not so within {within_seconds:g} s: {wanted}")
+            log = self.demo.folder / "logs" / "worker.log"
+            said = log.read_text(errors="replace").splitlines()[-12:] if log.exists() else []
+            raise TimeoutError("\n".join([f"not so within {within_seconds:g} s: {wanted}", *self.fleet.fallen(), *said]))
 
     def _wait_for_all(self) -> int:
         wanted = self._required()
