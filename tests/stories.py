@@ -90,12 +90,12 @@ def _telehealth(chance: random.Random, number: int) -> Telehealth:
 
 
 def _payment(chance: random.Random, number: int) -> Payment:
-    status = chance.choice(("unknown", "failed", "mismatched", "paid", "refunded", "credited"))
-    moved = status in ("paid", "refunded", "credited")
+    status = chance.choice(("unknown", "failed", "mismatched", "paid", "refunded", "credited", "returned"))
+    moved = status in ("paid", "refunded", "credited", "returned")
     return Payment(
         **_header(chance, number), kind="hdbank", unit=chance.choice(("38001", None)), transaction=hex32(f"transaction{chance.randrange(4)}"),
         status=status, paid_vnd=chance.randrange(1, 100), paid_at_us=T0 + chance.randrange(600) * SECOND_US if moved else None,
-        line=chance.choice(("", "2")) if status == "credited" else "",
+        line=chance.choice(("", "2")) if status in ("credited", "returned") else "",
     )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ _RETURNS = ("RRTN", "RPCR", "RIMB")  # BkTxCd SubFmlyCd: returned, cancelled, re
 _CLOSING = ("CLBD", "CLAV")  # Bal/Tp: closing booked, closing available
 _NO_REFERENCE = ("", "NOTPROVIDED", "NONREF")
 _OTHERS = ("EndToEndId", "InstrId", "NtryRef")  # numbers that the payer chose, or that count the entries of one statement: they come again
-_MOST_LINES = 1000  # credits under one number on one statement
+_MOST_LINES = 1000  # under one number on one statement
 
 Element = etree._Element
 
@@ -90,8 +90,8 @@ def parse(raw: bytes, arrival: Arrival) -> list[Payment]:
 
 
 def _entry(entry: Element, statement: Element, bank: str, account: str, said_at_us: int | None, met: Counter[object]) -> Iterator[Receipt]:
-    """What an entry tells: of each of its transactions, where they have amounts of their own, else of itself. met: the credits of its statement
-    so far."""
+    """What an entry tells: of each of its transactions, where they have amounts of their own, else of itself. met: the lines of its
+    statement so far."""
     if (_text(entry, "Sts", "Cd") or _text(entry, "Sts") or "BOOK") != "BOOK":
         return
     way, reversal = _text(entry, "CdtDbtInd"), _text(entry, "RvslInd") in ("true", "1")
@@ -109,18 +109,16 @@ def _entry(entry: Element, statement: Element, bank: str, account: str, said_at_
         if amount is None:
             raise Reject("missing", "Amt is absent")
         number, is_lasting = _reference(entry, [each] if several else details[:1], several)
-        if given_back:
-            yield Receipt(bank, receipt.refund(number), "refunded", account, amount, booked, None, said_at_us)
-        else:
-            line = _line(number, amount, "" if is_lasting else str(vietnam_day(booked)), met)
-            yield Receipt(bank, number, "credited", account, amount, booked, None, said_at_us, line)
+        name, status = (receipt.refund(number), "returned") if given_back else (number, "credited")
+        line = _line(name, amount, "" if is_lasting else str(vietnam_day(booked)), met)
+        yield Receipt(bank, name, status, account, amount, booked, None, said_at_us, line)
 
 
 def _line(number: str, amount: int, day: str, met: Counter[object]) -> str:
-    """Which of the credits of that amount under that number it is, as Payment.line has it. Raises Reject `too_large`."""
+    """Which of the lines of that amount under that number it is, as Payment.line has it. Raises Reject `too_large`."""
     met.update([number, (number, amount, day)])
     if met[number] > _MOST_LINES:
-        raise Reject("too_large", f"a statement has more than {_MOST_LINES} credits under one number")
+        raise Reject("too_large", f"a statement has more than {_MOST_LINES} lines under one number")
     nth = met[number, amount, day]
     return " ".join(filter(None, (day, str(nth) if nth > 1 else "")))
 

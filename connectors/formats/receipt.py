@@ -49,7 +49,7 @@ def event(receipt: Receipt, arrival: Arrival) -> Payment:
         unit = receipt.merchant
     fields = (receipt.bank, receipt.transaction, receipt.status, unit or "", str(paid_vnd), "" if paid_at_us is None else str(paid_at_us))
     one = f"{receipt.bank}|{receipt.transaction}|{receipt.status}"
-    if receipt.status == "credited":  # notification and statement tell of the same line, and may date it differently
+    if receipt.status in ("credited", "returned"):  # notification and statement tell of the same line, and may date it differently
         one += f"|{paid_at_us}|{paid_vnd}" + (f"|{receipt.line}" if receipt.line else "")
     return Payment(
         id=pseudonyms("transaction", one),

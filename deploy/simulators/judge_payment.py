@@ -74,14 +74,12 @@ def _id(line: BankLine) -> str:
 
 
 def _stated(line: BankLine) -> Iterator[str]:
-    """The names of the credits of one transaction on one statement: of those that are alike the second and later are numbered."""
-    if line.status == "refund":
-        yield _id(line)
-        return
+    """The names of the lines of one transaction on one statement: of those that are alike the second and later are numbered."""
+    name, told = (f"refund|{line.transactionId}", "returned") if line.status == "refund" else (line.transactionId, "credited")
     at_us = int(datetime.strptime(line.booked, "%Y%m%d%H%M%S").replace(tzinfo=VIETNAM).timestamp()) * 1_000_000
     for place, vnd in enumerate(line.amounts):
         nth = line.amounts[: place + 1].count(vnd)
-        yield f"{line.bank}|{line.transactionId}|credited|{at_us}|{vnd}" + (f"|{nth}" if nth > 1 else "")
+        yield f"{line.bank}|{name}|{told}|{at_us}|{vnd}" + (f"|{nth}" if nth > 1 else "")
 
 
 def _day(digits: str) -> str:

@@ -90,7 +90,7 @@ class Payments:
 
     def _refund(self, at_us: int, paid: Status, listed: bool) -> list[tuple[int, Status]]:
         """All or half of it given back: told by VNPAY's and the gateway's notices, HDBank's statement and MoMo's answers; the others tell nobody."""
-        way = "file" if paid.bank in ("hdbank", "momo") else "push"
+        way = {"hdbank": "statement", "momo": "file"}.get(paid.bank, "push")
         is_gateway = hospitals.bank_code(paid.bank, paid.hospital) == "gateway"
         if way == "push" and (listed or not (paid.bank == "vnpay" or is_gateway)):
             return []

@@ -96,18 +96,16 @@ class Folder:
         self._unstated.append(booking)
 
     def _document(self, schema: str, message: str, statement: str, now: int, bookings: Sequence[Booking]) -> None:
-        """One document with a statement for each account. A notification has the second of each booking, a statement its day; a refund is told
-        alike by both, as the bank tells one thing of it."""
+        """One document with a statement for each account. A notification has the second of each booking, a statement its day."""
         name = f"{schema}-{self._next()}"
         by_hospital: dict[str, list[Booking]] = defaultdict(list)
         for booking in bookings:
             by_hospital[booking.hospital].append(booking)
-            to_second = statement == "Ntfctn" or booking.given_back
             if booking.is_corrupt:
                 self.truth.add(
                     {"what": "corrupt", "system": "banks", "bank": "hdbank", "transactionId": f"X{booking.transaction}", "how": "number"}
                 )
-            self.truth.add({"what": "booked", "system": "banks", "bank": "hdbank", "statement": name} | _told(booking, to_second))
+            self.truth.add({"what": "booked", "system": "banks", "bank": "hdbank", "statement": name} | _told(booking, statement == "Ntfctn"))
         self.truth.keep()
         made = f"<CreDtTm>{stamp(now)}</CreDtTm>"
         shown = "".join(
@@ -147,7 +145,7 @@ def _entries(bookings: Iterable[Booking], is_notified: bool) -> Iterable[str]:
     """The entries of one account, and with them what says nothing: a credit that is still pending, and a payment of the hospital's own."""
     for booking in bookings:
         at = stamp(booking.booked_us)
-        day = f"<BookgDt><DtTm>{at}</DtTm></BookgDt>" if is_notified or booking.given_back else f"<BookgDt><Dt>{at[:10]}</Dt></BookgDt>"
+        day = f"<BookgDt><DtTm>{at}</DtTm></BookgDt>" if is_notified else f"<BookgDt><Dt>{at[:10]}</Dt></BookgDt>"
         common = {"status": "<Cd>BOOK</Cd>", "day": day, "way": "DBIT" if booking.given_back else "CRDT"}
         reference = f"<AcctSvcrRef>{booking.transaction}</AcctSvcrRef>"
         if booking.is_corrupt:

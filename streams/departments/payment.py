@@ -10,17 +10,17 @@ from streams.event import Dong, Event, Id, TimeUs, Word
 from streams.figures import Figure, Glass, Held, Share, Sum, Units
 from streams.lives import MINUTE_US, Count, Life, Told
 
-Status = Literal["unknown", "failed", "mismatched", "paid", "refunded", "credited"]
+Status = Literal["unknown", "failed", "mismatched", "paid", "refunded", "credited", "returned"]
 
 
 class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
     """One status of one bank transaction.
 
-    id: bank + transaction id + status (of a credit also when it was booked, its amount and line). kind: the bank (`hdbank`, `vnpay`, `payos`). unit: the
+    id: bank + transaction id + status (of a line of a statement also when it was booked, its amount and which it is). kind: the bank (`hdbank`, `vnpay`, `payos`). unit: the
     hospital's code. transaction: pseudonym of bank + transaction id; a refund is a transaction of its own, never the one it gives back.
-    status: paid (00), mismatched (10), failed (01), unknown (99); refunded: money given back; credited: the money stands on the
-    statement of the hospital's account.
-    paid_vnd: whole đồng that really moved (0 when none). paid_at_us: when it did; None if it did not. line: which credit of that amount
+    status: paid (00), mismatched (10), failed (01), unknown (99); refunded: money given back; credited, returned: the money that came,
+    or was given back, stands on the statement of the hospital's account.
+    paid_vnd: whole đồng that really moved (0 when none). paid_at_us: when it did; None if it did not. line: which line of that amount
     under that number it is (contract 3): "" the first, "2" the second that one statement has; before it the day (since 1970-01-01), where the number alone
     would not tell one day's from another's.
     """
@@ -33,7 +33,7 @@ class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 Line = tuple[str, int, int, str]
-"""A credit: which one, its amount, when it was booked and the id of the event that says so."""
+"""A line of a statement: which one, its amount, when it was booked and the id of the event that says so."""
 STATUSES = ("unknown", "failed", "mismatched", "paid", "refunded")
 """From the weakest to the strongest: a transaction is the strongest that was ever said of it."""
 NEVER_TOLD = -1
@@ -41,7 +41,8 @@ NEVER_TOLD = -1
 
 class ReceiptState(msgspec.Struct, frozen=True, array_like=True):
     """The strongest status of one transaction, among equal ones the earliest; NEVER_TOLD while only the statement has it. lines: its
-    credits, each once, as it was booked earliest: notification and statement tell of the same line, and may date it differently."""
+    credits, returns: what was given back, each once, as it was booked earliest: notification and statement tell of the same line, and may
+    date it differently."""
 
     known_us: int
     strength: int
@@ -51,13 +52,15 @@ class ReceiptState(msgspec.Struct, frozen=True, array_like=True):
     paid_vnd: int
     id: str
     lines: tuple[Line, ...] = ()
+    returns: tuple[Line, ...] = ()
 
 
 def _tell(event: Payment) -> Iterable[Told]:
     at_us = event.paid_at_us if event.paid_at_us is not None else event.event_time_us
-    lines = ((event.line, event.paid_vnd, at_us, event.id),) if event.status == "credited" else ()
-    strength = NEVER_TOLD if lines else STATUSES.index(event.status)
-    fact = ReceiptState(0, strength, at_us, event.kind, event.unit or "", event.paid_vnd, event.id, lines)
+    line = (event.line, event.paid_vnd, at_us, event.id)
+    lines, returns = (line,) if event.status == "credited" else (), (line,) if event.status == "returned" else ()
+    strength = NEVER_TOLD if lines or returns else STATUSES.index(event.status)
+    fact = ReceiptState(0, strength, at_us, event.kind, event.unit or "", event.paid_vnd, event.id, lines, returns)
     yield Told(("receipt", event.transaction), event.known_at_us, fact)
 
 
@@ -65,10 +68,10 @@ def _merge(table: str, state: ReceiptState | None, known_us: int, fact: ReceiptS
     if state is None:
         return msgspec.structs.replace(fact, known_us=known_us)
     said = fact if (fact.strength, -fact.at_us, fact.id) > (state.strength, -state.at_us, state.id) else state
-    lines = _earliest(state.lines, fact.lines)
-    if said is state and lines == state.lines:
+    lines, returns = _earliest(state.lines, fact.lines), _earliest(state.returns, fact.returns)
+    if said is state and lines == state.lines and returns == state.returns:
         return state
-    return msgspec.structs.replace(said, known_us=known_us, lines=lines)
+    return msgspec.structs.replace(said, known_us=known_us, lines=lines, returns=returns)
 
 
 def _earliest(held: tuple[Line, ...], more: tuple[Line, ...]) -> tuple[Line, ...]:
@@ -83,11 +86,12 @@ def _counts(state: ReceiptState, units: Mapping[str, str]) -> Count:
     paid, refunded = status == "paid", status == "refunded"
     notified = status in ("paid", "mismatched")
     stated, stated_vnd = bool(state.lines), sum(vnd for _, vnd, *_ in state.lines)
-    moved_vnd = state.paid_vnd if paid else -state.paid_vnd if refunded else 0
+    # Told by a notice it is given back once; else the statement says how often.
+    refunds, refunded_vnd = (1, state.paid_vnd) if refunded else (len(state.returns), sum(vnd for _, vnd, *_ in state.returns))
     equal = notified and stated and stated_vnd == state.paid_vnd
     measures = (
-        *(int(paid), moved_vnd, int(status == "mismatched"), int(status == "failed"), int(status == "unknown")),
-        *(int(refunded), state.paid_vnd if refunded else 0),
+        *(int(paid), (state.paid_vnd if paid else 0) - refunded_vnd, int(status == "mismatched"), int(status == "failed"), int(status == "unknown")),
+        *(refunds, refunded_vnd),
         *(int(equal), int(notified and not stated), int(stated and not notified)),
         *(int(notified and stated and not equal), stated_vnd),
     )

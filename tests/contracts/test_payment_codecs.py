@@ -133,7 +133,7 @@ def test_a_json_notice_is_read_as_what_was_paid(name: str, write: object, arriva
 @given(
     fact=FACTS,
     version=st.integers(2, 13),
-    way=st.sampled_from([("CRDT", "false", "credited", ""), ("DBIT", "true", "refunded", "refund|")]),
+    way=st.sampled_from([("CRDT", "false", "credited", ""), ("DBIT", "true", "returned", "refund|")]),
 )
 def test_a_line_of_a_statement_of_any_version_is_read_as_what_moved(fact: Fact, version: int, way: tuple[str, str, str, str]) -> None:
     ind, reversed_, status, prefix = way

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import msgpack
@@ -60,8 +61,16 @@ def test_a_refund_takes_its_amount_out_on_its_own_day_and_leaves_the_receipt() -
     assert days == {T0: 150_000, T0 + 3000 * MINUTE_US: -50_000}
 
 
-def test_a_refund_told_by_the_bank_and_by_the_statement_is_one() -> None:
-    assert sums(said("refunded", 50_000), said("refunded", 50_000, minute=5)) == {"paid_vnd": -50_000, "refunds": 1, "refunded_vnd": 50_000}
+@pytest.mark.parametrize("told", [("refunded", "refunded"), ("refunded", "returned"), ("returned", "returned"), ("unknown", "returned")])
+def test_a_refund_told_twice_is_one(told: tuple[Status, Status]) -> None:
+    found = sums(said(told[0], 50_000 * (told[0] != "unknown")), said(told[1], 50_000, minute=5))
+    assert found == {"paid_vnd": -50_000, "refunds": 1, "refunded_vnd": 50_000} | ({"unknown": 1} if told[0] == "unknown" else {})
+
+
+def test_two_refunds_of_one_number_on_a_statement_are_two_and_told_by_a_notice_they_are_what_it_says() -> None:
+    parts = [said("returned", 20_000), said("returned", 30_000), said("returned", 30_000, line="2")]
+    assert sums(*parts, *parts) == {"paid_vnd": -80_000, "refunds": 3, "refunded_vnd": 80_000}
+    assert sums(*parts, said("refunded", 80_000)) == {"paid_vnd": -80_000, "refunds": 1, "refunded_vnd": 80_000}
 
 
 def test_a_notice_that_the_statement_has_too_is_matched() -> None:
@@ -107,12 +116,12 @@ def test_a_mismatched_notice_is_held_against_what_was_really_paid() -> None:
 def test_what_was_stored_before_statements_were_read_is_still_read() -> None:
     old = msgpack.encode([[T0, 3, T0, "hdbank", "38001", 150_000, "ab" * 16]])
     (state,) = msgpack.decode(old, type=tuple[ReceiptState, ...])
-    assert state.lines == ()
+    assert state.lines == state.returns == ()
 
 
 WORDS = st.lists(
     st.builds(
-        said, st.sampled_from(["paid", "mismatched", "failed", "unknown", "credited", "refunded"]), st.sampled_from([1000, 2000]),
+        said, st.sampled_from(["paid", "mismatched", "failed", "unknown", "credited", "refunded", "returned"]), st.sampled_from([1000, 2000]),
         st.integers(0, 3), st.integers(1, 2), st.integers(0, 3), st.sampled_from(["", "2"]),
     ),
     max_size=7,

@@ -461,7 +461,7 @@ def test_banks_push_until_confirmed_and_their_list_has_everything(tmp_path: Path
             for q in hooks.asked
         )
         assert all(str(line["transactionId"]) in pushed for line in facts if line["way"] == "push")
-        assert {line["way"] for line in facts} == {"push", "list", "file"}
+        assert {line["way"] for line in facts} == {"push", "list", "file", "statement"}
         files = [file.read_text() for file in folder(tmp_path).iterdir()]
         unpushed = [str(line["transactionId"]) for line in facts if line["way"] == "file"]
         assert unpushed
@@ -717,7 +717,8 @@ def test_the_judge_holds_statements_against_notices_and_takes_out_refunds(tmp_pa
     assert some["2026-11-22"] == {"refunds": 1, "refunded_vnd": 300, "paid_vnd": -300}
     at = 1795194001_000_000
     lines = {f"vnpay|1|credited|{at}|500", f"vnpay|1|credited|{at}|500|2", f"vnpay|1|credited|{at - 1_000_000}|500"}
-    assert {*lines, "vnpay|refund|1|refunded"} <= judge.truth([file]).required["payment"]
+    given_back = {"vnpay|refund|1|refunded", f"vnpay|refund|1|returned|{at + 24 * 3600 * 1_000_000}|300"}
+    assert lines | given_back <= judge.truth([file]).required["payment"]
 
 
 def test_a_refund_whose_notice_was_given_up_counts_nothing(tmp_path: Path) -> None:
