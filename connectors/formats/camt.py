@@ -10,7 +10,7 @@ from lxml import etree
 
 from connectors.formats import Arrival, receipt, times, xml
 from connectors.formats.receipt import Receipt
-from streams.departments.payment import Payment
+from streams.departments.payment import Payment, Status
 from streams.errors import Reject
 from streams.event import day_start_us, vietnam_day
 
@@ -109,7 +109,8 @@ def _entry(entry: Element, statement: Element, bank: str, account: str, said_at_
         if amount is None:
             raise Reject("missing", "Amt is absent")
         number, is_lasting = _reference(entry, [each] if several else details[:1], several)
-        name, status = (receipt.refund(number), "returned") if given_back else (number, "credited")
+        name = receipt.refund(number) if given_back else number
+        status: Status = "returned" if given_back else "credited"
         line = _line(name, amount, "" if is_lasting else str(vietnam_day(booked)), met)
         yield Receipt(bank, name, status, account, amount, booked, None, said_at_us, line)
 

@@ -16,8 +16,8 @@ Status = Literal["unknown", "failed", "mismatched", "paid", "refunded", "credite
 class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
     """One status of one bank transaction.
 
-    id: bank + transaction id + status (of a line of a statement also when it was booked, its amount and which it is). kind: the bank (`hdbank`, `vnpay`, `payos`). unit: the
-    hospital's code. transaction: pseudonym of bank + transaction id; a refund is a transaction of its own, never the one it gives back.
+    id: bank + transaction id + status (of a line of a statement also when it was booked, its amount and which it is). kind: the bank
+    (`hdbank`, `vnpay`, `payos`). unit: the hospital's code. transaction: pseudonym of bank + transaction id; a refund is a transaction of its own, never the one it gives back.
     status: paid (00), mismatched (10), failed (01), unknown (99); refunded: money given back; credited, returned: the money that came,
     or was given back, stands on the statement of the hospital's account.
     paid_vnd: whole đồng that really moved (0 when none). paid_at_us: when it did; None if it did not. line: which line of that amount
