@@ -105,7 +105,9 @@ class Folder:
                 self.truth.add(
                     {"what": "corrupt", "system": "banks", "bank": "hdbank", "transactionId": f"X{booking.transaction}", "how": "number"}
                 )
-            self.truth.add({"what": "booked", "system": "banks", "bank": "hdbank", "statement": name} | _told(booking, statement == "Ntfctn"))
+            self.truth.add(
+                {"what": "booked", "system": "banks", "bank": "hdbank", "statement": name} | _told(booking, statement == "Ntfctn")
+            )
         self.truth.keep()
         made = f"<CreDtTm>{stamp(now)}</CreDtTm>"
         shown = "".join(

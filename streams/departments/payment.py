@@ -17,7 +17,8 @@ class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
     """One status of one bank transaction.
 
     id: bank + transaction id + status (of a line of a statement also when it was booked, its amount and which it is). kind: the bank
-    (`hdbank`, `vnpay`, `payos`). unit: the hospital's code. transaction: pseudonym of bank + transaction id; a refund is a transaction of its own, never the one it gives back.
+    (`hdbank`, `vnpay`, `payos`). unit: the hospital's code. transaction: pseudonym of bank + transaction id; a refund is a
+    transaction of its own, never the one it gives back.
     status: paid (00), mismatched (10), failed (01), unknown (99); refunded: money given back; credited, returned: the money that came,
     or was given back, stands on the statement of the hospital's account.
     paid_vnd: whole đồng that really moved (0 when none). paid_at_us: when it did; None if it did not. line: which line of that amount
@@ -90,7 +91,13 @@ def _counts(state: ReceiptState, units: Mapping[str, str]) -> Count:
     refunds, refunded_vnd = (1, state.paid_vnd) if refunded else (len(state.returns), sum(vnd for _, vnd, *_ in state.returns))
     equal = notified and stated and stated_vnd == state.paid_vnd
     measures = (
-        *(int(paid), (state.paid_vnd if paid else 0) - refunded_vnd, int(status == "mismatched"), int(status == "failed"), int(status == "unknown")),
+        *(
+            int(paid),
+            (state.paid_vnd if paid else 0) - refunded_vnd,
+            int(status == "mismatched"),
+            int(status == "failed"),
+            int(status == "unknown"),
+        ),
         *(refunds, refunded_vnd),
         *(int(equal), int(notified and not stated), int(stated and not notified)),
         *(int(notified and stated and not equal), stated_vnd),
