@@ -14,17 +14,25 @@ from deploy.embedded import parts
 from deploy.embedded.parts import Parts
 from deploy.embedded.topics import create_topics, delete_topics
 from sinks import spaces
+from sinks.idle import give_way
 from sinks.migrations import migrate
 from streams.errors import Misconfigured
 from streams.settings import Settings
 
 
-def make(settings: Settings, name: str, label: str = "", rules: Literal["none", "live"] = "none", code: Path | None = None) -> Settings:
-    """A new space, ready for a worker; its settings. code: a checkout whose tables it gets. Raises Misconfigured as `sinks.spaces.make`, Retry when a
-    part is away."""
+def make(
+    settings: Settings, name: str, label: str = "", rules: Literal["none", "live"] = "none", code: Path | None = None,
+    fleeting: bool = False,
+) -> Settings:  # fmt: skip
+    """A new space, ready for a worker; its settings. code: a checkout whose tables it gets. fleeting: it lives no longer than the database's server.
+    Raises Misconfigured as `sinks.spaces.make`, Retry when a part is away."""
     found = parts.find(settings)
-    migrating = partial(_migrate_by, code) if code else migrate
+    migrating = partial(_migrate_by, code) if code else partial(migrate, chunked=not fleeting)
     own = spaces.make(found.dsn, settings, name, getpass.getuser(), label, rules, migrating)
+    if fleeting:
+        with psycopg.connect(found.dsn) as connection:
+            give_way(connection)
+            spaces.fleeting(connection, name)
     create_topics(own, found.bootstrap)
     return own
 

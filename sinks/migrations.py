@@ -50,8 +50,9 @@ def board_at(space: str) -> str:
     return "board_at" if space == LIVE else f"board_at_{schema(space)}"
 
 
-def migrate(dsn: str, settings: Settings) -> list[str]:
+def migrate(dsn: str, settings: Settings, chunked: bool = True) -> list[str]:
     """Bring the database of `dsn` (a login that may create roles) up to this code, for `settings.space`; the names of the steps that ran.
+    chunked: tables of events and minutes are hypertables, where the server has them.
 
     Raises Misconfigured when a step that ran before reads differently now, or the database knows steps that this code does not;
     Retry when the server cannot be reached.
@@ -59,6 +60,7 @@ def migrate(dsn: str, settings: Settings) -> list[str]:
     try:
         with psycopg.connect(dsn, connect_timeout=10) as connection:
             give_way(connection)
+            connection.execute("select set_config('ioc.chunked', %s, false)", ["on" if chunked else "off"])
             connection.execute("select pg_advisory_xact_lock(7241)")
             _prepare(connection, settings)
             connection.commit()
@@ -247,10 +249,12 @@ def _grants(space: str) -> Step:
 
 
 def _run(statements: list[Statement], connection: Connection) -> None:
-    plain = connection.execute("select 1 from pg_extension where extname = 'timescaledb'").fetchone() is None
+    chunked = connection.execute(
+        "select from pg_extension where extname = 'timescaledb' and current_setting('ioc.chunked', true) = 'on'"
+    ).fetchone()
     for statement in statements:
-        if plain and "create_hypertable" in statement.as_string(None):
-            continue  # plain PostgreSQL: the same tables without chunks
+        if chunked is None and "create_hypertable" in statement.as_string(None):
+            continue  # the same tables without chunks, as on plain PostgreSQL
         connection.execute(statement)
 
 

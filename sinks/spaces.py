@@ -8,10 +8,10 @@ from psycopg import sql
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 from psycopg.rows import class_row
 
-from sinks import derive, evaluator, lives, roles
+from sinks import evaluator, lives, roles
 from sinks.idle import give_way
 from sinks.migrations import board, board_at, migrate, schema
-from streams.department import NAMES, departments
+from streams.department import NAMES
 from streams.errors import Misconfigured
 from streams.settings import Settings, space_name
 from streams.store import Partition
@@ -101,13 +101,16 @@ def make(
 
 def fleeting(connection: Connection, name: str) -> None:
     """Let a new space live no longer than the server that runs: its tables, but for hypertables, which cannot, are not written to the server's log.
-    Half of what a replay writes then costs half, and live waits less for the disk."""
-    lasting = [table for each in departments() for table, _, _ in derive.hypertables(each)]
-    plain = connection.execute(
+    What a replay writes then costs half, and live waits less for the disk."""
+    lasting: list[str] = []
+    if connection.execute("select to_regclass('timescaledb_information.hypertables')").fetchone() != (None,):
+        query = "select hypertable_name from timescaledb_information.hypertables where hypertable_schema = %s"
+        lasting = [table for (table,) in connection.execute(query, [schema(name)])]
+    tables = connection.execute(
         "select relname from pg_class where relnamespace = to_regnamespace(%s) and relkind = 'r' and not relname = any(%s)",
         [schema(name), lasting],
     ).fetchall()
-    for (table,) in plain:
+    for (table,) in tables:
         connection.execute(sql.SQL("alter table {} set unlogged").format(sql.Identifier(schema(name), table)))
 
 

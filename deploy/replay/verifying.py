@@ -86,7 +86,7 @@ def verify(
             period, is_whole, from_beginning = _period(snapshot, since, until)
             if period is None:
                 return None
-            own = whole.make(live, name, label="kiểm chứng", rules="live", code=code)
+            own = whole.make(live, name, label="kiểm chứng", rules="live", code=code, fleeting=True)
             return _verify(snapshot, live, own, period, is_whole, from_beginning, in_order, who, code, begun)
     finally:
         _forget(live, name)
@@ -112,7 +112,6 @@ def _verify(
         control.begin(own.space, period, None, None, who, events if in_order else 2 * events)
         with psycopg.connect(parts.find(live).dsn, autocommit=True, options=f"-c search_path={schema(own.space)},public") as connection:
             give_way(connection)
-            spaces.fleeting(connection, own.space)
             if not from_beginning:
                 seed(snapshot, connection, period)
             if not is_whole:
