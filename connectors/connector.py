@@ -10,6 +10,16 @@ from streams.errors import Misconfigured
 from streams.settings import Source
 
 CONNECTORS = {name: f"connectors.{name}" for name in ("rest", "fhir", "query", "files")}
+OPTIONS = {
+    "rest": ("encoding", "after", "limit_parameter", "limit", "items", "content", "next", "more"),
+    "fhir": ("resource", "include", "limit", "overlap_seconds"),
+    "query": ("first_reach_hours", "overlap_seconds", "reach_back_seconds"),
+    "files": ("settled_seconds",),
+    "webhook": ("auth",),
+}
+"""What a source may say in `options`, by its connector."""
+ANY_OPTIONS = ("bank", "authorities")
+"""What any source may say there."""
 
 
 class Refused(NamedTuple):
@@ -54,6 +64,18 @@ def connect(source: Source, state_dir: Path) -> Connector:
         )
     made: Connector = importlib.import_module(CONNECTORS[source.connector]).connect(source, state_dir)
     return made
+
+
+def checked(source: Source) -> Source:
+    """The source itself. Raises Misconfigured for an option that nobody reads: misspelt, it would silently mean the default."""
+    known = (*OPTIONS[source.connector], *ANY_OPTIONS)
+    unknown = sorted(source.options.keys() - {*known})
+    if unknown:
+        raise Misconfigured(
+            f"source {source.name}: options.{unknown[0]} means nothing to the connector {source.connector}",
+            f"write one of {', '.join(known)}, or take it out",
+        )
+    return source
 
 
 def text(source: Source, name: str, default: str) -> str:

@@ -10,7 +10,7 @@ import structlog
 from msgspec import structs
 
 from connectors import formats
-from connectors.connector import Refused
+from connectors.connector import Refused, checked
 from connectors.formats import layers, signatures
 from streams.department import Department, department
 from streams.errors import Misconfigured, Reject
@@ -142,8 +142,9 @@ def _told(record: Event | Rejected, newer: Event | Rejected | None) -> bytes:
 
 
 def intake(source: Source, keys: Keys, space: str = LIVE) -> Intake:
-    """The door of a source. Raises Misconfigured when its department or format does not exist, or its bundle of authorities cannot be read."""
-    owner = department(source.department)
+    """The door of a source. Raises Misconfigured when its department, its format or one of its options does not exist, or its bundle of authorities
+    cannot be read."""
+    owner = department(checked(source).department)
     name = formats.of(source)
     reads_trusted = source.connector in ("files", "query")
     secret = source.secret() if source.connector == "webhook" else None

@@ -277,23 +277,26 @@ class Hook:
         return JSONResponse(answer.content, answer.status, {"retry-after": "60"} if answer.status in (429, 503) else None)
 
 
-def _hook(source: Source, keys: Keys, settings: Settings, producer: AIOKafkaProducer, kafka: Mapping[str, Any]) -> Hook:
+def checked(source: Source) -> caller.Check | None:
+    """How its callers prove who they are, None where their notices do. Raises Misconfigured when the source lacks its credential or its format has
+    no words here."""
     form = formats.of(source)
-    words = WORDS.get(form)
-    if words is None:
+    if form not in WORDS:
         raise Misconfigured(f"source {source.name}: a webhook needs format = one of {', '.join(WORDS)}", "write whose notices they are")
     if not source.secret() and (form not in CALLERS or caller.needs_secret(source)):
         raise Misconfigured(
             f"source {source.name}: a webhook without a credential would take anyone's notices", "write it as env:NAME or file:PATH"
         )
+    return caller.check(source, CALLERS[form]) if form in CALLERS else None
+
+
+def _hook(source: Source, keys: Keys, settings: Settings, producer: AIOKafkaProducer, kafka: Mapping[str, Any]) -> Hook:
+    check, form = checked(source), formats.of(source)
     spool = Spool(folder(settings.state_dir, settings.space, source.name), keys) if settings.archive.raw else None
     door = intake(source, keys, settings.space)
-    usual = CALLERS.get(form)
-    if usual is None:
-        return Hook(door, words, producer, kafka, spool)
-    check = caller.check(source, usual)
-    vouched = replace(door, secret=None, trusted=True)  # `check` vouches for what gets this far
-    return Hook(vouched, words, producer, kafka, spool, check, LIMITS.get(form, NOTICE_LIMIT_BYTES))
+    if check is not None:
+        door = replace(door, secret=None, trusted=True)  # `check` vouches for what gets this far
+    return Hook(door, WORDS[form], producer, kafka, spool, check, LIMITS.get(form, NOTICE_LIMIT_BYTES))
 
 
 async def _body(request: Request, most_bytes: int = NOTICE_LIMIT_BYTES) -> bytes | None:

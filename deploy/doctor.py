@@ -10,11 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import LiteralString
 
+from connectors import formats, webhook
+from connectors.connector import checked, connect
 from deploy import bootstrap
 from deploy.embedded import chromium, debian, jars, java, kafka, processes, timescale, timescale_programs
 from deploy.embedded.places import cache_dir
 from streams import pseudonym, sealing
 from streams.brokers import admin_options
+from streams.department import department
 from streams.errors import IocError, Retry
 from streams.settings import Settings
 
@@ -38,7 +41,7 @@ class Check:
 def examine(settings: Settings) -> list[Check]:
     """Every check, in the order in which parts need each other. Starts nothing, fetches nothing."""
     looks: list[Callable[[Settings], Check]] = [_python, _packages, _java, _jars, _fetcher, _server, _zoneinfo, _disk, _ports, _keys]
-    looks += [_broker, _database, _migrations, _browser, _wall, _channels]
+    looks += [_sources, _broker, _database, _migrations, _browser, _wall, _channels]
     return [_look(look, settings) for look in looks]
 
 
@@ -121,6 +124,18 @@ def _keys(settings: Settings) -> Check:
     return Check(
         "keys", True, f"{path}; those that open the quarantine {'too' if sealing.path_of(settings.state_dir).exists() else 'are elsewhere'}"
     )
+
+
+def _sources(settings: Settings) -> Check:
+    for source in settings.sources:
+        department(checked(source).department)
+        formats.load(formats.of(source))
+        if source.connector == "webhook":
+            webhook.checked(source)
+        else:
+            connect(source, settings.state_dir).close()
+    told = ", ".join(source.name for source in settings.sources)
+    return Check("sources", True, f"{len(settings.sources)}: {told}" if told else "none are configured yet")
 
 
 def _broker(settings: Settings) -> Check:

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import hmac
 import json
+import re
 import threading
 import time
 import zipfile
@@ -19,9 +20,12 @@ import pytest
 from source_server import Question, Reply, SourceServer, serving
 
 import connectors
-from connectors.connector import CONNECTORS, Connector, Page, connect
+from connectors.connector import CONNECTORS, OPTIONS, Connector, Page, connect
+from connectors.intake import intake
+from deploy import doctor
+from streams import keyring, pseudonym
 from streams.errors import Misconfigured, Retry
-from streams.settings import Source
+from streams.settings import Settings, Source
 
 SECRET = b"a secret of the test"
 
@@ -380,3 +384,41 @@ def updated_of(record: bytes) -> datetime:
 def passes(updated: datetime, bound: str) -> bool:
     limit = datetime.fromisoformat(bound[2:])
     return updated > limit if bound.startswith("gt") else updated >= limit
+
+
+@pytest.mark.parametrize("connector", [*OPTIONS])
+def test_the_options_of_a_connector_are_those_that_it_reads(connector: str) -> None:
+    files = (
+        [Path("connectors/caller.py"), Path("connectors/webhook.py")] if connector == "webhook" else [Path(f"connectors/{connector}.py")]
+    )
+    read = re.findall(r'(?:(?:text|number)\(source, |source\.options\.get\()"(\w+)"', "".join(file.read_text() for file in files))
+    assert {*read} == {*OPTIONS[connector]}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"connector": "rest", "url": "http://127.0.0.1:1", "options": {"page": 3}}, "options.page means nothing to the connector rest"),
+        ({"connector": "files", "path": "/srv", "options": {"limit": 3}}, "options.limit means nothing"),
+        ({"connector": "webhook", "format": "sepay", "options": {"auth": "basic"}}, "without a credential"),
+        ({"connector": "webhook", "format": "sepay", "credential": "env:HOOK", "options": {"auth": "basic"}}, "options.auth must be of"),
+        ({"connector": "fhir", "url": "http://127.0.0.1:1", "options": {"overlap_seconds": 0}}, "overlap_seconds must be a whole number"),
+    ],
+)
+def test_a_wrong_option_is_found_by_the_doctor_before_anything_is_pulled(
+    given: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK", "a secret")
+    source = Source.model_validate({"name": "somewhere", "department": "payment"} | given)
+    settings = Settings(state_dir=tmp_path, sources=(source,))
+    (check,) = [check for check in doctor.examine(settings) if check.name == "sources"]
+    assert not check.ok
+    assert said in check.detail
+    assert check.mend
+
+
+def test_an_option_that_nobody_reads_stops_the_door_too(tmp_path: Path) -> None:
+    source = Source(name="x", department="payment", connector="files", path=tmp_path, options={"bnak": "vnpay"})
+    keyring.make(tmp_path)
+    with pytest.raises(Misconfigured, match=r"options\.bnak"):
+        intake(source, pseudonym.load(tmp_path))
