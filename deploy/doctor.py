@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import LiteralString
 
-from connectors import formats, webhook
-from connectors.connector import checked, connect
 from deploy import bootstrap
 from deploy.embedded import chromium, debian, jars, java, kafka, processes, timescale, timescale_programs
 from deploy.embedded.places import cache_dir
@@ -127,6 +125,9 @@ def _keys(settings: Settings) -> Check:
 
 
 def _sources(settings: Settings) -> Check:
+    from connectors import formats, webhook
+    from connectors.connector import checked, connect
+
     for source in settings.sources:
         department(checked(source).department)
         formats.load(formats.of(source))

@@ -69,17 +69,21 @@ def ids(lines: Iterable[BankLine]) -> tuple[set[str], set[str]]:
 
 
 def _id(line: BankLine) -> str:
-    refund = "refund|" if line.status == "refund" else ""
-    return f"{line.bank}|{refund}{line.transactionId}|{STATES[line.status]}"
+    return f"{_transaction(line)}|{STATES[line.status]}"
+
+
+def _transaction(line: BankLine) -> str:
+    """Its name; a refund has one of its own."""
+    return f"{line.bank}|{'refund|' if line.status == 'refund' else ''}{line.transactionId}"
 
 
 def _stated(line: BankLine) -> Iterator[str]:
     """The names of the lines of one transaction on one statement: of those that are alike the second and later are numbered."""
-    name, told = (f"refund|{line.transactionId}", "returned") if line.status == "refund" else (line.transactionId, "credited")
+    told = "returned" if line.status == "refund" else "credited"
     at_us = int(datetime.strptime(line.booked, "%Y%m%d%H%M%S").replace(tzinfo=VIETNAM).timestamp()) * 1_000_000
     for place, vnd in enumerate(line.amounts):
         nth = line.amounts[: place + 1].count(vnd)
-        yield f"{line.bank}|{name}|{told}|{at_us}|{vnd}" + (f"|{nth}" if nth > 1 else "")
+        yield f"{_transaction(line)}|{told}|{at_us}|{vnd}" + (f"|{nth}" if nth > 1 else "")
 
 
 def _day(digits: str) -> str:

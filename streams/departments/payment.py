@@ -82,22 +82,21 @@ def _earliest(held: tuple[Line, ...], more: tuple[Line, ...]) -> tuple[Line, ...
     return tuple(sorted(least.values()))
 
 
+def _sum(lines: tuple[Line, ...]) -> int:
+    return sum(vnd for _, vnd, *_ in lines)
+
+
 def _counts(state: ReceiptState, units: Mapping[str, str]) -> Count:
     status = STATUSES[state.strength] if state.strength != NEVER_TOLD else ""
     paid, refunded = status == "paid", status == "refunded"
     notified = status in ("paid", "mismatched")
-    stated, stated_vnd = bool(state.lines), sum(vnd for _, vnd, *_ in state.lines)
+    stated, stated_vnd = bool(state.lines), _sum(state.lines)
     # Told by a notice it is given back once; else the statement says how often.
-    refunds, refunded_vnd = (1, state.paid_vnd) if refunded else (len(state.returns), sum(vnd for _, vnd, *_ in state.returns))
+    refunds, refunded_vnd = (1, state.paid_vnd) if refunded else (len(state.returns), _sum(state.returns))
+    moved_vnd = (state.paid_vnd if paid else 0) - refunded_vnd
     equal = notified and stated and stated_vnd == state.paid_vnd
     measures = (
-        *(
-            int(paid),
-            (state.paid_vnd if paid else 0) - refunded_vnd,
-            int(status == "mismatched"),
-            int(status == "failed"),
-            int(status == "unknown"),
-        ),
+        *(int(paid), moved_vnd, int(status == "mismatched"), int(status == "failed"), int(status == "unknown")),
         *(refunds, refunded_vnd),
         *(int(equal), int(notified and not stated), int(stated and not notified)),
         *(int(notified and stated and not equal), stated_vnd),

@@ -81,9 +81,9 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
         if "ours" in chosen:
             mine.append(ours.run(there))
             console.say(f"  our worker {mine[-1].committed.rate:,.0f} events/s, figures {mine[-1].followed_rate:,.0f} events/s")
-        if {"replay", "beside"} & {*chosen} and "ours" not in chosen:
-            ours.run(there)
         if {"replay", "beside"} & {*chosen}:
+            if "ours" not in chosen:
+                ours.run(there)
             there.settle()
         if "replay" in chosen:
             replayed.append(replay.run(there))
