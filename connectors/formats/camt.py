@@ -109,10 +109,25 @@ def _entry(entry: Element, statement: Element, bank: str, account: str, said_at_
         if amount is None:
             raise Reject("missing", "Amt is absent")
         number, is_lasting = _reference(entry, [each] if several else details[:1], several)
-        name = receipt.refund(number) if given_back else number
-        status: Status = "returned" if given_back else "credited"
-        line = _line(name, amount, "" if is_lasting else str(vietnam_day(booked)), met)
-        yield Receipt(bank, name, status, account, amount, booked, None, said_at_us, line)
+        batch, batch_vnd = _batch(entry, number, several)
+        status: Status = "credited"
+        if given_back:
+            status, number, batch = "returned", receipt.refund(number), batch and receipt.refund(batch)
+        line = _line(number, amount, "" if is_lasting else str(vietnam_day(booked)), met)
+        yield Receipt(bank, number, status, account, amount, booked, None, said_at_us, line, batch, batch_vnd)
+
+
+def _batch(entry: Element, number: str, several: bool) -> tuple[str, int]:
+    """The entry's own number and amount, where it is told by what it is made of; another statement may tell it as one sum. "" and 0 where it
+    is told as itself, or has no number that lasts or no amount that can be read."""
+    own = _text(entry, "AcctSvcrRef")
+    if own.upper() in _NO_REFERENCE or not (several or number != own):
+        return "", 0
+    try:
+        amount = _amount(entry)
+    except Reject:
+        amount = None
+    return (own, amount) if amount else ("", 0)
 
 
 def _line(number: str, amount: int, day: str, met: Counter[object]) -> str:

@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?", re.ASCII)
 @dataclass(frozen=True)
 class Receipt:
     """What a bank says of one transaction, read. merchant: the bank's own code of the hospital. said_at_us: when a statement was made, which is
-    long after what it tells of. line: as in Payment."""
+    long after what it tells of. line, booking_vnd: as in Payment. booking: the number of the batch it is a part of, "" for none."""
 
     bank: str
     transaction: str
@@ -32,6 +32,8 @@ class Receipt:
     made_at_us: int | None
     said_at_us: int | None = None
     line: str = ""
+    booking: str = ""
+    booking_vnd: int = 0
 
 
 def event(receipt: Receipt, arrival: Arrival) -> Payment:
@@ -64,6 +66,8 @@ def event(receipt: Receipt, arrival: Arrival) -> Payment:
         paid_vnd=paid_vnd,
         paid_at_us=paid_at_us,
         line=receipt.line,
+        booking=pseudonyms("transaction", f"{receipt.bank}|{receipt.booking}") if receipt.booking else None,
+        booking_vnd=receipt.booking_vnd,
     )
 
 

@@ -73,7 +73,7 @@ class TelehealthLine(msgspec.Struct, frozen=True, tag_field="system", tag="teleh
 
 class BankLine(msgspec.Struct, frozen=True, tag_field="system", tag="banks"):
     """One status of one transaction, `refund` for money given back. Times UTC, yyyyMMddHHmmss. way: `push` (and list), `list` only, `file`, or `statement`. how: what
-    is wrong with a corrupt one. `booked`: what a statement says of it, amounts of its credits, booked in Vietnamese time."""
+    is wrong with a corrupt one. `booked`: what a statement says of it, amounts of its credits, booked in Vietnamese time; batch: that another may tell as one sum."""
 
     what: str
     bank: str = ""
@@ -87,6 +87,7 @@ class BankLine(msgspec.Struct, frozen=True, tag_field="system", tag="banks"):
     how: str = ""
     statement: str = ""
     amounts: tuple[int, ...] = ()
+    batch: str = ""
     booked: str = ""
     offered: str = ""
 

@@ -22,6 +22,7 @@ def facts(lines: Iterable[BankLine]) -> Iterator[Fact]:
     """One fact for each transaction, each refund, and each notice with a bad signature."""
     told = list(lines)
     given_up = {_id(line) for line in told if line.what == "given_up"}
+    in_parts = {(line.bank, line.batch) for line in told}
     held: dict[Name, list[BankLine]] = defaultdict(list)
     booked: dict[Name, list[BankLine]] = defaultdict(list)
     for line in told:
@@ -31,7 +32,7 @@ def facts(lines: Iterable[BankLine]) -> Iterator[Fact]:
             if _id(line) not in given_up:
                 money = {"refunds": 1, "refunded_vnd": line.paidAmount, "paid_vnd": -line.paidAmount}
                 yield Fact(_day(line.paidTime or ""), line.hospital, money)
-        elif line.what in ("fact", "booked") and line.status != "refund":
+        elif line.what in ("fact", "booked") and line.status != "refund" and (line.bank, line.transactionId) not in in_parts:
             (held if line.what == "fact" else booked)[line.bank, line.transactionId].append(line)
     for name in held.keys() | booked.keys():
         yield _fact(held[name], booked[name])

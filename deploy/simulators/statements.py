@@ -16,13 +16,14 @@ from deploy.simulators.truth import Truth
 
 EVERY_US = 4 * SECOND_US
 BIC = "HDBCVNVX"
-UNSTATED, HALVES, DIFFERING, BATCHED, STRANGE, STATED_FAILURE = 0.1, 0.06, 0.04, 0.1, 0.03, 0.1
+UNSTATED, HALVES, DIFFERING, BATCHED, STRANGE, STATED_FAILURE = 0.1, 0.06, 0.04, 0.3, 0.03, 0.1
 ENTRY = '<Ntry><Amt Ccy="VND">{vnd}.00</Amt><CdtDbtInd>{way}</CdtDbtInd><RvslInd>{reversal}</RvslInd><Sts>{status}</Sts>{day}{rest}</Ntry>'
 
 
 @dataclass(frozen=True)
 class Booking:
-    """What the bank booked of one transaction: its credits, or one debit that gives money back."""
+    """What the bank booked of one transaction: its credits, or one debit that gives money back. batched: several credits are one entry, whose parts
+    a notification tells and a statement does not."""
 
     transaction: str
     hospital: str
@@ -65,7 +66,7 @@ class Folder:
             half = status.paid // 2000 * 1000
             split, other = draw < HALVES, HALVES <= draw < HALVES + DIFFERING
             amounts = (half, status.paid - half) if split else (status.paid + 2000,) if other else (status.paid,)
-            self._booked(Booking(status.transaction, status.hospital, amounts, at_us, batched=random.random() < BATCHED))
+            self._booked(Booking(status.transaction, status.hospital, amounts, at_us, batched=split and random.random() < BATCHED))
         if random.random() < STRANGE:
             self._booked(Booking(f"K{status.transaction}{status.status}", status.hospital, (1000 * random.randint(5, 900),), at_us))
 
@@ -76,10 +77,10 @@ class Folder:
 
     def write(self, now: int, stopped: bool) -> None:
         """What is due: notifications and exports every EVERY_US, at once when the bank stops, and then a statement of everything. The first
-        statement is of the past."""
+        of both are of the past."""
         if not stopped and now < self._due_us:
             return
-        if self._due_us and self._fresh and not stopped:
+        if self._fresh and not stopped:
             self._document("camt.054.001.08", "BkToCstmrDbtCdtNtfctn", "Ntfctn", now, self._fresh)
         if (stopped or not self._due_us) and self._unstated:
             self._document("camt.053.001.08", "BkToCstmrStmt", "Stmt", now, self._unstated)
@@ -134,13 +135,19 @@ class Folder:
 def _told(booking: Booking, to_second: bool) -> dict[str, object]:
     """A line for the truth. time: yyyyMMddHHmmss, Vietnamese, of the second or of the day's beginning."""
     written = digits(booking.booked_us + VIETNAM_US)
+    is_sum = booking.batched and not to_second
     return {
-        "transactionId": booking.transaction,
+        "transactionId": _batch(booking) if is_sum else booking.transaction,
         "status": "refund" if booking.given_back else "",
         "hospital": booking.hospital,
-        "amounts": booking.amounts,
+        "amounts": (sum(booking.amounts),) if is_sum else booking.amounts,
+        "batch": _batch(booking) if booking.batched and to_second else "",
         "booked": written if to_second else f"{written[:8]}000000",
     }
+
+
+def _batch(booking: Booking) -> str:
+    return f"B{booking.transaction}"
 
 
 def _entries(bookings: Iterable[Booking], is_notified: bool) -> Iterable[str]:
@@ -152,9 +159,9 @@ def _entries(bookings: Iterable[Booking], is_notified: bool) -> Iterable[str]:
         reference = f"<AcctSvcrRef>{booking.transaction}</AcctSvcrRef>"
         if booking.is_corrupt:
             yield ENTRY.format(vnd="mười nghìn", reversal="false", rest=reference.replace(">", ">X", 1), **common)
-        if booking.batched and len(booking.amounts) > 1:
+        if booking.batched:
             parts = "".join(f'<TxDtls><Refs>{reference}</Refs><Amt Ccy="VND">{vnd}</Amt></TxDtls>' for vnd in booking.amounts)
-            rest = f"<AcctSvcrRef>B{booking.transaction}</AcctSvcrRef><NtryDtls>{parts}</NtryDtls>"
+            rest = f"<AcctSvcrRef>{_batch(booking)}</AcctSvcrRef>" + (f"<NtryDtls>{parts}</NtryDtls>" if is_notified else "")
             yield ENTRY.format(vnd=sum(booking.amounts), reversal="false", rest=rest, **common)
         else:
             for vnd in booking.amounts:

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from streams.department import Department, Grown
-from streams.event import Dong, Event, Id, TimeUs, Word
+from streams.event import Dong, Event, Id, TimeUs, Word, day_start_us, vietnam_day
 from streams.figures import Figure, Glass, Held, Share, Sum, Units
 from streams.lives import MINUTE_US, Count, Life, Told
 
@@ -23,7 +23,8 @@ class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
     or was given back, stands on the statement of the hospital's account.
     paid_vnd: whole đồng that really moved (0 when none). paid_at_us: when it did; None if it did not. line: which line of that amount
     under that number it is (contract 3): "" the first, "2" the second that one statement has; before it the day (since 1970-01-01), where the number alone
-    would not tell one day's from another's.
+    would not tell one day's from another's. booking: where it is a part of a batch, the pseudonym of bank + the batch's number (which may be its own),
+    booking_vnd: what the batch comes to (contract 4).
     """
 
     transaction: Id
@@ -31,6 +32,8 @@ class Payment(Event, frozen=True, kw_only=True, omit_defaults=True):
     paid_vnd: Dong = 0
     paid_at_us: TimeUs | None = None
     line: Word = ""
+    booking: Id | None = None
+    booking_vnd: Dong = 0
 
 
 Line = tuple[str, int, int, str]
@@ -38,12 +41,14 @@ Line = tuple[str, int, int, str]
 STATUSES = ("unknown", "failed", "mismatched", "paid", "refunded")
 """From the weakest to the strongest: a transaction is the strongest that was ever said of it."""
 NEVER_TOLD = -1
+IN_PARTS = "in parts"
+"""Which line it is that says no more than that the line of its amount, a batch, was told in parts."""
 
 
 class ReceiptState(msgspec.Struct, frozen=True, array_like=True):
     """The strongest status of one transaction, among equal ones the earliest; NEVER_TOLD while only the statement has it. lines: its
     credits, returns: what was given back, each once, as it was booked earliest: notification and statement tell of the same line, and may
-    date it differently."""
+    date it differently, or to the day only."""
 
     known_us: int
     strength: int
@@ -58,17 +63,20 @@ class ReceiptState(msgspec.Struct, frozen=True, array_like=True):
 
 def _tell(event: Payment) -> Iterable[Told]:
     at_us = event.paid_at_us if event.paid_at_us is not None else event.event_time_us
-    line = (event.line, event.paid_vnd, at_us, event.id)
-    lines, returns = (line,) if event.status == "credited" else (), (line,) if event.status == "returned" else ()
-    strength = NEVER_TOLD if lines or returns else STATUSES.index(event.status)
-    fact = ReceiptState(0, strength, at_us, event.kind, event.unit or "", event.paid_vnd, event.id, lines, returns)
-    yield Told(("receipt", event.transaction), event.known_at_us, fact)
+    told = [(event.transaction, (event.line, event.paid_vnd, at_us, event.id))]
+    if event.booking is not None:
+        told.append((event.booking, (IN_PARTS, event.booking_vnd, at_us, event.id)))
+    for subject, line in told:
+        lines, returns = (line,) if event.status == "credited" else (), (line,) if event.status == "returned" else ()
+        strength = NEVER_TOLD if lines or returns else STATUSES.index(event.status)
+        fact = ReceiptState(0, strength, at_us, event.kind, event.unit or "", event.paid_vnd, event.id, lines, returns)
+        yield Told(("receipt", subject), event.known_at_us, fact)
 
 
 def _merge(table: str, state: ReceiptState | None, known_us: int, fact: ReceiptState) -> ReceiptState:
     if state is None:
         return msgspec.structs.replace(fact, known_us=known_us)
-    said = fact if (fact.strength, -fact.at_us, fact.id) > (state.strength, -state.at_us, state.id) else state
+    said = min(state, fact, key=lambda each: (-each.strength, *_booked(each.at_us), each.id))
     lines, returns = _earliest(state.lines, fact.lines), _earliest(state.returns, fact.returns)
     if said is state and lines == state.lines and returns == state.returns:
         return state
@@ -78,8 +86,20 @@ def _merge(table: str, state: ReceiptState | None, known_us: int, fact: ReceiptS
 def _earliest(held: tuple[Line, ...], more: tuple[Line, ...]) -> tuple[Line, ...]:
     if not more:
         return held
-    least = {line[:2]: line for line in sorted((*held, *more), reverse=True)}
+    least = {line[:2]: line for line in sorted((*held, *more), key=lambda line: (*_booked(line[2]), line[3]), reverse=True)}
     return tuple(sorted(least.values()))
+
+
+def _booked(at_us: int) -> tuple[int, bool, int]:
+    """What puts bookings in order: by day, and in a day what has a time first: a statement that tells the day alone is of its beginning."""
+    day = vietnam_day(at_us)
+    return day, at_us == day_start_us(day), at_us
+
+
+def _counted(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    """A batch that is told as a sum and in parts, whichever comes first, is its parts."""
+    sums = {vnd for which, vnd, *_ in lines if which == IN_PARTS}
+    return tuple(line for line in lines if line[0] != IN_PARTS and line[1] not in sums) if sums else lines
 
 
 def _sum(lines: tuple[Line, ...]) -> int:
@@ -90,9 +110,10 @@ def _counts(state: ReceiptState, units: Mapping[str, str]) -> Count:
     status = STATUSES[state.strength] if state.strength != NEVER_TOLD else ""
     paid, refunded = status == "paid", status == "refunded"
     notified = status in ("paid", "mismatched")
-    stated, stated_vnd = bool(state.lines), _sum(state.lines)
+    lines, returns = _counted(state.lines), _counted(state.returns)
+    stated, stated_vnd = bool(lines), _sum(lines)
     # Told by a notice it is given back once; else the statement says how often.
-    refunds, refunded_vnd = (1, state.paid_vnd) if refunded else (len(state.returns), _sum(state.returns))
+    refunds, refunded_vnd = (1, state.paid_vnd) if refunded else (len(returns), _sum(returns))
     moved_vnd = (state.paid_vnd if paid else 0) - refunded_vnd
     equal = notified and stated and stated_vnd == state.paid_vnd
     measures = (
@@ -273,7 +294,7 @@ DEPARTMENT = Department(
     late_after_seconds=900,
     subject=lambda event: event.transaction,
     measures=("receipts", "paid_vnd", "mismatched", "failed", "unknown", *ADDED),
-    grown=(Grown(measures=ADDED), Grown(fields=("line",))),
+    grown=(Grown(measures=ADDED), Grown(fields=("line",)), Grown(fields=("booking", "booking_vnd"))),
     distinct="hospitals",
     chunk_days=28,
     life=Life(states={"receipt": ReceiptState}, tell=_tell, merge=_merge, counts=_counts, stands_on=lambda state: state.id),

@@ -13,20 +13,25 @@ from msgspec import msgpack
 
 from streams.department import department
 from streams.departments.payment import Payment, ReceiptState, Status
+from streams.event import day_start_us, vietnam_day
 from streams.lives import MINUTE_US, History, Registry, advance
 
 PAYMENT = department("payment")
 T0 = 1_795_140_000_000_000
+MIDNIGHT_US = day_start_us(vietnam_day(T0) + 1)
 
 
-def said(status: Status, vnd: int, minute: int = 0, number: int = 1, known: int = 0, line: str = "") -> Payment:
-    """One word about a transaction, by `number`."""
+def said(
+    status: Status, vnd: int, minute: int = 0, number: int = 1, known: int = 0, line: str = "", batch: tuple[int, int] | None = None
+) -> Payment:
+    """One word about a transaction, by `number`. batch: number and sum of what it is a part of."""
     at_us = T0 + minute * MINUTE_US
     words = f"{number}|{status}|{vnd}|{minute}|{line}"
+    booking, booking_vnd = (f"{batch[0]:032x}", batch[1]) if batch else (None, 0)
     return Payment(
         id=f"{zlib.crc32(words.encode()):032x}", body="0" * 16, source="bank", event_time_us=at_us, known_at_us=T0 + known * MINUTE_US, kind="hdbank",
         unit="38001", transaction=f"{number:032x}", status=status, paid_vnd=vnd, paid_at_us=at_us,
-        line=line,
+        line=line, booking=booking, booking_vnd=booking_vnd,
     )  # fmt: skip
 
 
@@ -109,6 +114,33 @@ def test_a_notice_matches_what_its_credits_come_to() -> None:
     assert sums(said("paid", 75_000), *halves) == {"receipts": 1, "paid_vnd": 75_000, "differs": 1, "stated_vnd": 150_000}
 
 
+@pytest.mark.parametrize(
+    ("way", "money"),
+    [("credited", {"unnotified": 2, "stated_vnd": 150_000}), ("returned", {"refunds": 2, "refunded_vnd": 150_000, "paid_vnd": -150_000})],
+)
+def test_a_batch_told_as_a_sum_and_in_parts_is_its_parts_whichever_comes_first(way: Status, money: dict[str, int]) -> None:
+    whole = said(way, 150_000, number=9)
+    parts = [said(way, 100_000, minute=1, batch=(9, 150_000)), said(way, 50_000, minute=1, number=2, batch=(9, 150_000))]
+    assert sums(whole, *parts) == sums(*parts, whole) == sums(*parts) == money
+    other = said(way, 70_000, number=9)  # stands under the same number and is no part of it
+    assert sum(sums(whole, *parts, other)[name] - sums(*parts)[name] for name in ("stated_vnd", "refunded_vnd") if name in money) == 70_000
+
+
+def test_a_batch_whose_parts_stand_under_its_own_number_is_its_parts_too() -> None:
+    parts = [said("credited", vnd, batch=(1, 200_000), line=line) for vnd, line in [(75_000, ""), (75_000, "2"), (50_000, "")]]
+    whole = said("credited", 200_000)
+    assert sums(whole, *parts) == sums(*parts, whole) == {"unnotified": 1, "stated_vnd": 200_000}
+    assert sums(whole, *parts, said("paid", 200_000)) == {"receipts": 1, "paid_vnd": 200_000, "matched": 1, "stated_vnd": 200_000}
+
+
+def test_of_one_day_the_telling_that_has_a_time_says_when_money_was_given_back() -> None:
+    midnight = (MIDNIGHT_US - T0) // MINUTE_US
+    dated, timed, next_day = (said("returned", 50_000, minute=midnight + later) for later in (0, 600, 1440))
+    for order in itertools.permutations([dated, timed, next_day]):
+        assert {cell[0] for cell in counted([[event] for event in order])[1]} == {MIDNIGHT_US + 600 * MINUTE_US}
+    assert {cell[0] for cell in counted([[dated, next_day]])[1]} == {MIDNIGHT_US}
+
+
 def test_a_mismatched_notice_is_held_against_what_was_really_paid() -> None:
     assert sums(said("mismatched", 140_000), said("credited", 140_000)) == {"mismatched": 1, "matched": 1, "stated_vnd": 140_000}
 
@@ -122,7 +154,7 @@ def test_what_was_stored_before_statements_were_read_is_still_read() -> None:
 WORDS = st.lists(
     st.builds(
         said, st.sampled_from(["paid", "mismatched", "failed", "unknown", "credited", "refunded", "returned"]), st.sampled_from([1000, 2000]),
-        st.integers(0, 3), st.integers(1, 2), st.integers(0, 3), st.sampled_from(["", "2"]),
+        st.integers(0, 3), st.integers(1, 2), st.integers(0, 3), st.sampled_from(["", "2"]), st.sampled_from([None, (1, 2000), (2, 2000)]),
     ),
     max_size=7,
 )  # fmt: skip

@@ -285,6 +285,29 @@ def test_head_and_tiles_stay_in_their_places_at_every_size(browser: Browser, wal
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "a phone is never scrolled sideways"
 
 
+@pytest.mark.parametrize(
+    ("today", "yesterday", "said"),
+    [
+        ([300, 900], [100, 100], "↑ 200 %so với hôm qua"),
+        ([-700, 900], [100, 100], "chưa đủ số liệu ngày trước để so"),  # more was given back than came in
+        ([300, 900], [-100, 100], "chưa đủ số liệu ngày trước để so"),
+        ([3000, 900], [100, 100], "chưa đủ số liệu ngày trước để so"),
+    ],
+)
+def test_a_day_below_zero_is_not_compared(browser: Browser, wall: Served, today: list[int], yesterday: list[int], said: str) -> None:
+    drawn = """async ([today, yesterday]) => {
+        const { stat } = await import('/static/panels/stat.js');
+        const named = (name) => ({ name, type: 'number' }), box = document.createElement('div');
+        const options = { graphMode: 'none', reduceOptions: { calcs: ['sum'], fields: '/^now$/' }, ioc: { form: 'day', before: ['week', 'before'] } };
+        const frame = { fields: [{ name: 'time' }, ...['now', 'week', 'before'].map(named)], columns: [[0, 600], today, [null, null], yesterday] };
+        document.body.append(box);
+        stat(box, { options }, { from: 0, to: 1200, frames: [frame] }, 700);
+        return box.querySelector('.sub').textContent;
+    }"""
+    with shown(browser, wall) as page:
+        assert page.evaluate(drawn, [today, yesterday]) == said
+
+
 @pytest.mark.parametrize(("then", "said"), [(None, "—so với cùng kỳ năm trước"), (2, "↑ 100 %so với cùng kỳ năm trước")])
 def test_a_month_stands_beside_the_same_days_of_last_year(browser: Browser, wall: Served, dsn: str, then: int | None, said: str) -> None:
     month = "(date_trunc('month', now() at time zone 'Asia/Ho_Chi_Minh'))::date"

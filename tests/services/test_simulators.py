@@ -696,7 +696,9 @@ def test_the_judge_counts_the_strongest_status_of_each_transaction(tmp_path: Pat
 BOOKED: list[dict[str, object]] = [
     {"what": "booked", "system": "banks", "bank": "vnpay", "hospital": "38001"} | line
     for line in (
-        {"transactionId": "1", "statement": "a", "amounts": [500, 500], "booked": "20261121000001"},
+        {"transactionId": "1", "statement": "a", "amounts": [500, 500], "booked": "20261121000001", "batch": "B1"},
+        {"transactionId": "B1", "statement": "c", "amounts": [1000], "booked": "20261121000000"},
+        {"transactionId": "B9", "statement": "c", "amounts": [40], "booked": "20261121000000", "hospital": "38002"},
         {"transactionId": "1", "statement": "b", "amounts": [500], "booked": "20261121000000"},
         {"transactionId": "2", "statement": "b", "amounts": [1000], "booked": "20261120000000"},
         {"transactionId": "4", "statement": "b", "amounts": [70], "booked": "20261121000000"},
@@ -712,7 +714,7 @@ def test_the_judge_holds_statements_against_notices_and_takes_out_refunds(tmp_pa
     by_day = figures_of(file, "payment", "day")
     some = {day: {name: value for name, value in figures.items() if value} for (day,), figures in by_day.items()}
     assert some["2026-11-20"] == {"mismatched": 1, "unknown": 1, "differs": 1, "stated_vnd": 1000}
-    stated = {"matched": 1, "unnotified": 2, "stated_vnd": 1077}
+    stated = {"matched": 1, "unnotified": 3, "stated_vnd": 1117}
     assert some["2026-11-21"] == {"receipts": 1, "paid_vnd": 1000, "failed": 1, "refused": 1, "hospitals": 1} | stated
     assert some["2026-11-22"] == {"refunds": 1, "refunded_vnd": 300, "paid_vnd": -300}
     at = 1795194001_000_000

@@ -7,7 +7,7 @@ import { linked } from "./lists.js";
 import { chosen, config, fields, lookOf, named, reduce, settled } from "../frames.js";
 import { bars, curve } from "../spark.js";
 
-const SPARSE = 10; // an earlier day with less than a tenth was hardly heard: no comparison is better than a wild one
+const SPARSE = 10; // a period with less than a tenth of another was hardly heard, and one below zero is no part: no comparison is better than a wild one
 
 export function stat(body, panel, data, now) {
   const shown = chosen(panel, data);
@@ -64,7 +64,7 @@ function ofMonth(panel, data, value, options) {
   if (year) {
     const [now, then] = year.map(known);
     const against = "so với cùng kỳ năm trước";
-    said.push(...(now !== null && then > 0 ? change(panel, (100 * (now - then)) / then, against) : [el("b", "", UNKNOWN), el("span", "", against)]));
+    said.push(...(now >= 0 && now !== null && then > 0 ? change(panel, (100 * (now - then)) / then, against) : [el("b", "", UNKNOWN), el("span", "", against)]));
   }
   const [reached, planned] = (plan ?? []).map(known);
   if (planned > 0) said.push(el("b", "", percent((100 * (reached ?? 0)) / planned)), el("span", "", "kế hoạch năm"));
@@ -85,7 +85,7 @@ function compared(panel, data, field, now) {
       today += value;
       then += before.values[i];
     });
-    if (then <= 0 || today > SPARSE * then) continue;
+    if (then <= 0 || today < 0 || today > SPARSE * then) continue;
     return change(panel, (100 * (today - then)) / then, day === 7 ? `so với ${weekday(now)} trước` : "so với hôm qua");
   }
   return [el("span", "", "chưa đủ số liệu ngày trước để so")];
