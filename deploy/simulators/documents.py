@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from deploy.simulators.clock import day_text, stamp, vietnam_day
+from deploy.simulators.clock import SECOND_US, day_text, stamp, vietnam_day
 from deploy.simulators.invoices import Invoice, Key
 from deploy.simulators.sellers import Seller
 
@@ -75,7 +75,9 @@ class Office:
         return Envelope(kind, name, sender, receiver, question, seller.mst if seller else "", count, version)
 
     def send(self, kind: str, seller: Seller, invoices: Sequence[Invoice], event_us: int) -> Message:
-        """200, 203 or 206."""
+        """200, 203, 206 or 400."""
+        if kind == "400":
+            return self._table(seller, invoices, event_us)
         envelope = self.envelope(kind, seller.sender, "TCT", seller, count=len(invoices))
         documents = [part for invoice in invoices for part in invoice.plain()]
         told: dict[str, object] = {"HDon": [_told(invoice) for invoice in invoices]}
@@ -86,6 +88,27 @@ class Office:
             tail = f"</DLieu><CKSNNT>\1{seller.name}\2{stamp(event_us)}\3</CKSNNT>"
             return envelope.message(event_us, ('<DLieu Id="p1">', *documents, tail), told)
         return envelope.message(event_us, ("<DLieu>", *documents, "</DLieu>"), told)
+
+    def _table(self, seller: Seller, invoices: Sequence[Invoice], event_us: int) -> Message:
+        """400: a day's uncoded invoices as rows of one table (01/TH-HĐĐT)."""
+        envelope = self.envelope("400", seller.sender, "TCT", seller, count=1)
+        day = day_text(vietnam_day(event_us))
+        head = (
+            f"<TTChung><PBan>2.1.0</PBan><MSo>01/TH-HĐĐT</MSo><Ten>Bảng tổng hợp dữ liệu hóa đơn điện tử</Ten><SBTHDLieu>{event_us // SECOND_US % 10**5}</SBTHDLieu>"
+            f"<LKDLieu>N</LKDLieu><KDLieu>{day[8:]}/{day[5:7]}/{day[:4]}</KDLieu><LDau>1</LDau><NLap>{day}</NLap><TNNT>{seller.name}</TNNT>"
+            f"<MST>{seller.mst}</MST><HDDIn>0</HDDIn><LHHoa>9</LHHoa></TTChung>"
+        )
+        rows = "".join(
+            f"<DLieu><STT>{place}</STT><KHMSHDon>{invoice.key.form}</KHMSHDon><KHHDon>{invoice.key.series}</KHHDon><SHDon>{invoice.key.number}</SHDon>"
+            f"<NLap>{day_text(invoice.day)}</NLap><TNMua>Khách lẻ</TNMua><TTCThue>{invoice.truth['TgTCThue']}</TTCThue><TSuat>8%</TSuat>"
+            f"<TgTThue>{invoice.truth['TgTThue']}</TgTThue><TgTTToan>{invoice.truth['TgTTTBSo']}</TgTTToan><TThai>0</TThai></DLieu>"
+            for place, invoice in enumerate(invoices, 1)
+        )
+        body = (
+            f'<DLieu><BTHDLieu><DLBTHop Id="b1">{head}<NDBTHDLieu><DSDLieu>{rows}</DSDLieu></NDBTHDLieu></DLBTHop>'
+            f"<DSCKS><NNT>\1{seller.name}\2{stamp(event_us)}\3</NNT></DSCKS></BTHDLieu></DLieu>"
+        )
+        return envelope.message(event_us, (body,), {"HDon": [dict(invoice.truth) for invoice in invoices]})
 
     def send_many(self, seller: Seller, invoice: Invoice, old: Sequence[Key], event_us: int) -> Message:
         """208: one invoice that replaces many, and the BKe that names them."""

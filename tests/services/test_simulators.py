@@ -101,12 +101,29 @@ def test_every_message_has_the_envelope_of_its_type(printed: list[tuple[dict[str
 def test_every_invoice_says_what_the_truth_says(printed: list[tuple[dict[str, object], etree._Element]]) -> None:
     seen = 0
     for truth, root in printed:
+        if truth["MLTDiep"] == "400":
+            continue
         for claimed, document in zip(truth.get("HDon", []), root.findall("DLieu/HDon"), strict=True):  # type: ignore[call-overload]  # JSON
             texts = {name: (document.findtext(f"DLHDon/{path}{name}") or "").strip() or None for path, name in PLACES}
             assert int(texts.pop("SHDon") or "") == int(claimed["SHDon"])
             assert texts == {name: claimed.get(name) for name in texts}
             seen += 1
     assert seen > 1000
+
+
+def test_every_row_of_a_table_says_what_the_truth_says(printed: list[tuple[dict[str, object], etree._Element]]) -> None:
+    tables = [(truth, root.find("DLieu/BTHDLieu/DLBTHop")) for truth, root in printed if truth["MLTDiep"] == "400"]
+    assert tables
+    for truth, table in tables:
+        assert table is not None
+        assert table.findtext("TTChung/MST") == truth["MST"]
+        rows = [{column.tag: column.text for column in row} for row in table.iterfind("NDBTHDLieu/DSDLieu/DLieu")]
+        assert [
+            (row["KHMSHDon"], row["KHHDon"], row["SHDon"], row["NLap"], row["TTCThue"], row["TgTThue"], row["TgTTToan"]) for row in rows
+        ] == [
+            tuple(document[name] for name in ("KHMSHDon", "KHHDon", "SHDon", "NLap", "TgTCThue", "TgTThue", "TgTTTBSo"))
+            for document in truth["HDon"]  # type: ignore[attr-defined]  # JSON
+        ]
 
 
 PLACES = [
@@ -120,7 +137,7 @@ def test_a_coded_answer_is_the_whole_invoice_with_its_code_and_a_till_codes_by_i
     printed: list[tuple[dict[str, object], etree._Element]],
 ) -> None:
     kinds = Counter(str(truth["MLTDiep"]) for truth, _ in printed)
-    assert {"200", "202", "203", "204", "206", "300", "301", "999", "208"} <= kinds.keys()
+    assert {"200", "202", "203", "204", "206", "300", "301", "999", "208", "400"} <= kinds.keys()
     for truth, root in printed:
         if truth["MLTDiep"] == "202":
             (document,) = root.findall("DLieu/HDon")
