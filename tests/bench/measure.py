@@ -45,9 +45,11 @@ def start(command: Sequence[str], log: Path, **environment: str) -> subprocess.P
 
 def watch(process: subprocess.Popen[bytes], started: float, rows: Callable[[], int], goal: int, every_seconds: float) -> Seen:
     """Look at `rows()` until there are `goal`. Raises SystemExit when the process ends before, or nothing comes for too long."""
-    first, first_rows, deadline = 0.0, 0, time.monotonic() + GIVE_UP_SECONDS
+    first, first_rows, most, deadline = 0.0, 0, 0, time.monotonic() + GIVE_UP_SECONDS
     while True:
         found, now = rows(), time.monotonic()
+        if found > most:
+            most, deadline = found, now + GIVE_UP_SECONDS
         if found and not first_rows:
             first, first_rows = now, found
         if found >= goal:
@@ -55,7 +57,7 @@ def watch(process: subprocess.Popen[bytes], started: float, rows: Callable[[], i
         if process.poll() is not None:
             raise SystemExit(f"{process.args!r} ended with {process.returncode} after {found} of {goal} rows")
         if now > deadline:
-            raise SystemExit(f"{process.args!r}: {found} of {goal} rows after {GIVE_UP_SECONDS} s")
+            raise SystemExit(f"{process.args!r}: {found} of {goal} rows, and no more for {GIVE_UP_SECONDS} s")
         time.sleep(every_seconds)
 
 

@@ -18,6 +18,7 @@ from tests.bench.figures import Figure, median
 
 KNOWN_AT_US = micros(moment(1_794_884_400_000_000))  # 17 Nov 2026, 10:00 in Viet Nam
 SECRET = b"a secret of the bench"
+MOMO = b"ACCESS:a secret of the bench"
 Records = Iterator[tuple[bytes, int]]
 """Raw records, each with how many of what is counted are in it."""
 
@@ -44,15 +45,16 @@ def _rate(part: Part, seed: int) -> float:
     records = [*part.records(random.Random(f"{part.figure} {seed}"), part.total)]
     reader = load(part.format)
     arrival = Arrival("bench", KNOWN_AT_US, Pseudonyms(bytes(range(32))), {"BV1": "38280"}, part.secret, trusted=True)
-    bodies = set[str]()
+    bodies, events = set[str](), 0
     began = time.process_time()
     for raw, _ in records:
         for record in reader.split(raw):
             for event in reader.parse(record, arrival):
                 encode(event)
                 bodies.add(event.body)
+                events += 1
     spent = time.process_time() - began
-    assert len(bodies) == len(records), "the records were to be distinct"
+    assert len(bodies) == events >= len(records), "the records were to be distinct, and each to tell something"
     return sum(count for _, count in records) / spent
 
 
@@ -183,6 +185,69 @@ def _payos(chance: random.Random, total: int) -> Records:
         yield orjson.dumps({"code": "00", "desc": "success", "success": True, "data": data, "signature": signature}), 1
 
 
+def _momo(chance: random.Random, total: int) -> Records:
+    access, secret = MOMO.decode().split(":")
+    for number in range(total):
+        said = {
+            "partnerCode": "BV1", "orderId": f"HD{number}", "requestId": f"r-{number}", "amount": chance.randrange(50_000, 9_000_000),
+            "orderInfo": "NGUOI BENH VI DU vien phi", "orderType": "momo_wallet", "transId": 4_088_000_000 + number, "resultCode": 0,
+            "message": "Successful.", "payType": "qr", "responseTime": 1_794_880_800_000, "extraData": "",
+        }  # fmt: skip
+        text = "&".join(f"{name}={value}" for name, value in sorted((said | {"accessKey": access}).items()))
+        yield orjson.dumps(said | {"signature": hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()}), 1
+
+
+def _sepay(chance: random.Random, total: int) -> Records:
+    for number in range(total):
+        yield orjson.dumps({
+            "id": 92_704 + number, "gateway": "Vietcombank", "transactionDate": "2026-11-17 09:00:00", "accountNumber": "BV1", "code": None,
+            "content": "NGUOI BENH VI DU vien phi", "transferType": "in", "transferAmount": chance.randrange(50_000, 9_000_000),
+            "accumulated": 19_077_000, "subAccount": None, "referenceCode": f"MBVCB.{number}", "description": "0900000000",
+        }), 1  # fmt: skip
+
+
+def _camt(chance: random.Random, total: int) -> Records:
+    """Statements of a hundred entries."""
+    for first in range(0, total, 100):
+        entries = "".join(
+            f'<Ntry><NtryRef>{number}</NtryRef><Amt Ccy="VND">{chance.randrange(50_000, 9_000_000)}.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts><Cd>BOOK</Cd></Sts>'
+            f"<BookgDt><Dt>2026-11-16</Dt></BookgDt><ValDt><Dt>2026-11-16</Dt></ValDt><AcctSvcrRef>FT{number:09d}</AcctSvcrRef><BkTxCd><Domn><Cd>PMNT</Cd>"
+            "<Fmly><Cd>RCDT</Cd><SubFmlyCd>DMCT</SubFmlyCd></Fmly></Domn></BkTxCd><NtryDtls><TxDtls><Refs><EndToEndId>NOTPROVIDED</EndToEndId></Refs>"
+            "<RltdPties><Dbtr><Nm>NGUOI BENH VI DU</Nm></Dbtr></RltdPties><RmtInf><Ustrd>TT vien phi</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>"
+            for number in range(first, first + 100)
+        )
+        yield (
+            (
+                '<?xml version="1.0" encoding="UTF-8"?><Document xmlns="urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"><BkToCstmrStmt><GrpHdr>'
+                f"<MsgId>M{first}</MsgId><CreDtTm>2026-11-17T06:00:00</CreDtTm></GrpHdr><Stmt><Id>S{first}</Id><CreDtTm>2026-11-17T06:00:00</CreDtTm>"
+                "<Acct><Id><Othr><Id>BV1</Id></Othr></Id><Ccy>VND</Ccy><Svcr><FinInstnId><BICFI>HDBCVNVX</BICFI></FinInstnId></Svcr></Acct>"
+                f"{entries}</Stmt></BkToCstmrStmt></Document>"
+            ).encode(),
+            100,
+        )
+
+
+def _totals(chance: random.Random, total: int) -> Records:
+    """XML1 in its envelope, base64."""
+    for number in range(total):
+        own, shared, insurance = (1000 * chance.randrange(900) for _ in range(3))
+        inner = (
+            f"<TONG_HOP><MA_LK>LK{number}</MA_LK><STT>1</STT><MA_BN>BN{number}</MA_BN><HO_TEN>Người Bệnh Ví Dụ</HO_TEN><SO_CCCD>038000000000</SO_CCCD>"
+            "<NGAY_SINH>198001010000</NGAY_SINH><DIA_CHI>Xã Ví Dụ</DIA_CHI><DIEN_THOAI>0900000000</DIEN_THOAI><MA_THE_BHYT>GD4380000000000</MA_THE_BHYT>"
+            "<MA_DOITUONG_KCB>1.1</MA_DOITUONG_KCB><NGAY_VAO>202611170730</NGAY_VAO><MA_LOAI_KCB>01</MA_LOAI_KCB><MA_CSKCB>38280</MA_CSKCB>"
+            "<MA_BENH_CHINH>J00</MA_BENH_CHINH><T_NGUONKHAC>0</T_NGUONKHAC><NGAY_TTOAN>202611170900</NGAY_TTOAN>"
+            f"<T_TONGCHI_BV>{own + shared + insurance}</T_TONGCHI_BV><T_BNTT>{own}</T_BNTT><T_BNCCT>{shared}</T_BNCCT><T_BHTT>{insurance}</T_BHTT></TONG_HOP>"
+        )
+        file = f"<FILEHOSO><LOAIHOSO>XML1</LOAIHOSO><NOIDUNGFILE>{base64.b64encode(inner.encode()).decode()}</NOIDUNGFILE></FILEHOSO>"
+        yield (
+            (
+                '<?xml version="1.0" encoding="utf-8"?><GIAMDINHHS><THONGTINDONVI><MACSKCB>38280</MACSKCB></THONGTINDONVI><THONGTINHOSO><NGAYLAP>20261117</NGAYLAP>'
+                f"<SOLUONGHOSO>1</SOLUONGHOSO><DANHSACHHOSO><HOSO>{file}</HOSO></DANHSACHHOSO></THONGTINHOSO><CHUKYDONVI/></GIAMDINHHS>"
+            ).encode(),
+            1,
+        )
+
+
 PARTS = (
     Part("parsers: T-VAN", "invoices/s", "tvan", _invoices, 6_000, 3_000),
     Part("parsers: FHIR R4", "Encounters/s", "fhir", _encounters, 12_000, 8_000),
@@ -190,4 +255,8 @@ PARTS = (
     Part("parsers: HDBank notices", "notices/s", "hdbank", _hdbank, 40_000, 30_000, SECRET),
     Part("parsers: VNPAY notices", "notices/s", "vnpay", _vnpay, 40_000, 30_000, SECRET),
     Part("parsers: payOS notices", "notices/s", "payos", _payos, 40_000, 30_000, SECRET),
+    Part("parsers: MoMo notices", "notices/s", "momo", _momo, 40_000, 30_000, MOMO),
+    Part("parsers: SePay notices", "notices/s", "sepay", _sepay, 40_000, 30_000),
+    Part("parsers: camt statements", "entries/s", "camt", _camt, 10_000),
+    Part("parsers: health-insurance files", "visits/s", "bhyt", _totals, 10_000),
 )
