@@ -1,6 +1,7 @@
 """What every test may ask for: a real broker and a real database of this test session, started when first asked for."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -20,7 +21,9 @@ KEPT = ("IOC_CHROMIUM", "IOC_DEBIAN_ARCHIVE")
 
 
 def pytest_configure() -> None:
-    """No test may meet the settings of the one who runs it, nor of a program that shares the machine."""
+    """No test may meet the settings of the one who runs it, nor of a program that shares the machine. SIGTERM ends a run as Ctrl-C does: broker
+    and database with it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("IOC_") and name not in KEPT]:
         del os.environ[name]
 

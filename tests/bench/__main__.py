@@ -4,6 +4,7 @@
 
 import contextlib
 import os
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def bench(
     state: Annotated[Path | None, typer.Option(help="Keep the broker's and the database's folder here, for the next time.")] = None,
 ) -> None:
     """Measure our worker beside the machine's limits, a plain Faust agent and Quix Streams, in one go on one machine."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # broker and database end with it
     if context.invoked_subcommand is not None:
         return
     chosen = only or [*PARTS]
@@ -91,7 +93,10 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
             console.say(f"  replayed in {replayed[-1].seconds:.1f} s, {replayed[-1].differences} rows differ")
         if "beside" in chosen:
             together.append(beside.run(there))
-            console.say(f"  p99 beside a replay {together[-1].beside_ms:,.0f} ms, alone {together[-1].alone_ms:,.0f} ms")
+            run = together[-1]
+            console.say(
+                f"  p99 alone {run.alone_ms:,.0f} ms, beside a replay {run.beside_ms:,.0f} ms, beside a drill {run.drill_ms:,.0f} ms"
+            )
         if "limits" in chosen:
             copied.append(limits.copy_rate(there, blocks))
             consumed.append(limits.consume_rate(there))

@@ -1,11 +1,11 @@
-"""Live beside a replay as fast as it goes: how long events take to their figures, alone and then with a replay, in one run."""
+"""Live beside a replay as fast as it goes: how long events take to their figures, alone, beside a verification and beside a drill, in one run."""
 
 import statistics
 import threading
 import time
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 
@@ -26,10 +26,11 @@ PER_SECOND, ALONE_SECONDS, MOVES = 200, 20.0, 1.10
 
 @dataclass(frozen=True)
 class Run:
-    """p99 from arrival to figures in milliseconds, alone and beside a replay."""
+    """p99 from arrival to figures in milliseconds, alone, beside `ioc replay verify` and beside `ioc replay start --speed max`."""
 
     alone_ms: float
     beside_ms: float
+    drill_ms: float
 
 
 def run(stage: Stage) -> Run:
@@ -42,13 +43,19 @@ def run(stage: Stage) -> Run:
     try:
         time.sleep(2 * ALONE_SECONDS)  # the first half is the worker's start
         alone = datetime.now(UTC)
-        replay.run(stage, begun.replace(second=0, microsecond=0).isoformat())
+        until = begun.replace(second=0, microsecond=0).isoformat()
+        replay.run(stage, until)
         beside = datetime.now(UTC)
+        time.sleep(ALONE_SECONDS)
+        drill = datetime.now(UTC)
+        replay.drill(stage, until)
+        drilled = datetime.now(UTC)
     finally:
         ended.set()
         sending.join()
         end(worker)
-    return Run(_p99(stage, alone.timestamp() - ALONE_SECONDS, alone.timestamp()), _p99(stage, alone.timestamp(), beside.timestamp()))
+    periods = [(alone - timedelta(seconds=ALONE_SECONDS), alone), (alone, beside), (drill, drilled)]
+    return Run(*(_p99(stage, first.timestamp(), last.timestamp()) for first, last in periods))
 
 
 def _send(stage: Stage, ended: threading.Event) -> None:
@@ -82,4 +89,6 @@ def of(runs: list[Run]) -> list[Figure]:
         median("live alone: arrival to figures, p99", "ms", [r.alone_ms for r in runs]),
         median("live beside a replay: arrival to figures, p99", "ms", [r.beside_ms for r in runs]),
         median("live beside a replay x alone", "x", [r.beside_ms / r.alone_ms for r in runs], below=MOVES),
+        median("live beside a drill: arrival to figures, p99", "ms", [r.drill_ms for r in runs]),
+        median("live beside a drill x alone", "x", [r.drill_ms / r.alone_ms for r in runs], below=MOVES),
     ]

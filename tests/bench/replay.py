@@ -51,22 +51,27 @@ def run(stage: Stage, until: str = "now") -> Run:
 def paced(stage: Stage, speed: int = 60, seconds: float = 20.0) -> dict[str, float]:
     """How far from their time records were handed over in a replay of the day's noon at a speed, milliseconds: p50, p99, most."""
     since, space = moment(DAY_START_US) + timedelta(hours=11), "paced"
-    environment = os.environ | {"IOC_STATE_DIR": str(stage.state_dir), "IOC_SPACE": space}
-
-    def ioc(*words: str) -> None:
-        subprocess.run((sys.executable, "-m", "deploy", *words), check=True, env=environment, stdout=subprocess.DEVNULL)
-
     period = ("--from", since.isoformat(), "--to", (since + timedelta(hours=6)).isoformat())
-    ioc("replay", "start", *period, "--speed", str(speed), "--detach", "--again", "--json")
+    _ioc(stage, space, "replay", "start", *period, "--speed", str(speed), "--detach", "--again", "--json")
     far = "select mark from ioc.replay where space = %s and followed > since + make_interval(secs => %s)"
     with stage.connect() as connection:
         [(mark,)] = eventually(lambda: connection.execute(far, [space, speed * seconds]).fetchall(), 10 * seconds, 0.5)
-    ioc("replay", "stop", space, "--json")
+    _ioc(stage, space, "replay", "stop", space, "--json")
     ended = "select 1 from ioc.replay where space = %s and state = 'stopped'"
     with stage.connect() as connection:
         eventually(lambda: connection.execute(ended, [space]).fetchall(), 60)
-    ioc("spaces", "drop", space, "--yes", "--json")
+    _ioc(stage, space, "spaces", "drop", space, "--yes", "--json")
     return dict(mark["pacing_ms"])
+
+
+def drill(stage: Stage, until: str) -> None:
+    """Replay what live holds into a space that stays, as fast as it goes, and wait for its end."""
+    _ioc(stage, "drill", "replay", "start", "--from", "2000-01-01", "--to", until, "--speed", "max", "--again", "--json")
+
+
+def _ioc(stage: Stage, space: str, *words: str) -> None:
+    environment = os.environ | {"IOC_STATE_DIR": str(stage.state_dir), "IOC_SPACE": space}
+    subprocess.run((sys.executable, "-m", "deploy", *words), check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
 def of(runs: list[Run], total: int, pacing: list[dict[str, float]]) -> list[Figure]:
