@@ -154,7 +154,7 @@ class Preparer:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys
-        self._departments = {d.name: (d, _encode_of(d), msgspec.json.Decoder(row_type(d.event))) for d in departments()}
+        self._departments = {d.name: (d, encode_of(d), msgspec.json.Decoder(row_type(d.event))) for d in departments()}
         self._rejected = msgspec.json.Decoder(Rejected)
         self._asked_by = msgspec.json.Decoder(Asked)
         self._fused = msgspec.json.Decoder(Fused)
@@ -256,7 +256,7 @@ def _whole(body: bytes) -> int:
     return int.from_bytes(body[4:], "big", signed=True)
 
 
-def _encode_of(department: Department) -> Any:
+def encode_of(department: Department) -> Any:
     """event -> (id, body, identity row, raw row but for its batch number), all encoded. Raises ValueError and the like for what no table can hold."""
     held = columns(department.event)
     hints = {f.name: f.type for f in msgspec.structs.fields(department.event)}

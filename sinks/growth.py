@@ -56,7 +56,7 @@ def refuse_without_events(connection: Connection, name: str, space: str) -> None
     if connection.execute("select from archived where chain = %s and dropped > 0", [chain]).fetchone() is not None:
         raise Misconfigured(
             f"the contract of {name} has grown, and its figures cannot be counted anew: some of its events are in the archive only",
-            "stay with the version you have, or put them back into the table first",
+            f"`ioc archive restore {name}` puts them back; then run `ioc up` again",
         )
 
 

@@ -1,4 +1,4 @@
-"""`ioc archive`: what is old, in compressed files held together by hashes: written, verified, opened."""
+"""`ioc archive`: what is old, in compressed files held together by hashes: written, verified, opened, put back."""
 
 import base64
 import getpass
@@ -11,11 +11,10 @@ import orjson
 import psycopg
 import structlog
 import typer
-from psycopg import sql
 
 from deploy import console
 from deploy.console import Json
-from sinks.archive import chain, dropping, raw, verifying, writing
+from sinks.archive import chain, dropping, raw, restoring, verifying, writing
 from sinks.archive import store as at
 from sinks.archive.keeping import Keeping
 from sinks.migrations import schema
@@ -64,9 +63,7 @@ def run(
     until = console.at(before) or now - timedelta(days=chosen.archive.events_after_days)
     store = at.opened(chosen)
     found: dict[str, Any] = {"events": 0, "missing": 0, "raw_files": 0, "dropped": 0}
-    with owning(chosen) as connection:
-        if not connection.execute(sql.SQL("select pg_try_advisory_lock(%s)"), [LOCK]).fetchone() == (True,):
-            raise Retry("another `ioc archive run` is at work", "wait until it has ended")
+    with _alone(chosen) as connection:
         for each in departments():
             keeping = Keeping(connection, store, chain.events_name(each.name, chosen.space))
             lacking = sum(events for _, events in writing.due(connection, chosen.space, each.name, keeping.lines, until))
@@ -81,6 +78,41 @@ def run(
     console.result(found, as_json, lambda: console.table([*found], [[*found.values()]]))
     if found["missing"]:
         raise console.No(f"{found['missing']} events that the ledger counts are not in the tables", "`ioc ledger` says of which department")
+
+
+@archive.command("restore")
+def restore(
+    name: Annotated[str | None, typer.Argument(help="Only the events of this department.", metavar="DEPARTMENT")] = None,
+    as_json: Json = False,
+) -> None:
+    """Put events that left the tables back into them: before `ioc up` counts figures anew, or to explain a figure of then. Safe to repeat.
+
+    Nothing is counted twice. With archive.drop_after_days the next `ioc archive run` lets them go again.
+    """
+    chosen = settings.load()
+    store = at.opened(chosen)
+    found = {"events": 0}
+    with _alone(chosen) as connection:
+        for each in [department(name)] if name else departments():
+            gone = connection.execute(
+                "select dropped from archived where chain = %s", [chain.events_name(each.name, chosen.space)]
+            ).fetchone()
+            with console.progress(f"restoring {each.name}", gone[0] if gone else 0) as step:
+                found["events"] += restoring.restore(connection, store, chosen.space, each, step)
+    console.result(found, as_json, lambda: console.table([*found], [[*found.values()]]))
+
+
+@contextmanager
+def _alone(chosen: Settings) -> Iterator[psycopg.Connection[Any]]:
+    """As `owning`, and nobody else writes the archive or takes from it meanwhile. Raises Retry too where somebody does."""
+    with owning(chosen) as connection:
+        if connection.execute("select pg_try_advisory_lock(%s)", [LOCK]).fetchone() != (True,):
+            raise Retry("another `ioc archive run` or `restore` is at work", "wait until it has ended")
+        try:
+            yield connection
+        finally:  # the server hears of a closed connection a moment later
+            if not connection.closed:
+                connection.execute("select pg_advisory_unlock(%s)", [LOCK])
 
 
 @archive.command("verify")

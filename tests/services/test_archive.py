@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 from connectors.spool import Spool, folder
 from deploy.commands import archive
-from sinks import history
-from sinks.archive import chain, raw, reading, verifying, writing
+from sinks import derive, growth, history
+from sinks.archive import chain, raw, reading, restoring, verifying, writing
 from sinks.archive import store as at
 from sinks.archive.keeping import Keeping
 from sinks.history import Period
@@ -186,6 +186,66 @@ def test_what_left_the_table_is_read_from_the_archive_in_the_same_order(kept: Sp
     kept.take("payment", *three_hours())  # repeats are still known as such
     assert kept.rows("select count(*) from payment_event") == [(0,)]
     assert told(ioc("run", "--json"))["events"] == 0
+
+
+@in_folder
+@pytest.mark.parametrize("grown", [True, False])
+def test_what_left_the_table_comes_back_and_may_leave_again(kept: Space, ioc: Ioc, monkeypatch: pytest.MonkeyPatch, grown: bool) -> None:
+    """grown: whether the table has the newest contract's columns; if not, `ioc up` waits for the events."""
+    kept.take("payment", *three_hours())
+    kept.follow("payment")
+    names = [
+        name
+        for (name,) in kept.rows(
+            "select attname from pg_attribute where attrelid = 'payment_event'::regclass and attnum > 0 and not attisdropped"
+        )
+    ]
+    shown = ", ".join(name for name in names if name not in ("batch", "booking", "booking_vnd"))
+    held, figures = kept.rows(f"select {shown} from payment_event order by id"), kept.figures("payment")
+    assert told(ioc("restore", "--json")) == {"events": 0}
+    ioc("run")
+    assert drop_all(kept, monkeypatch, ioc) == 60
+    if not grown:
+        with archive.owning(kept.settings) as connection:
+            connection.execute("alter table payment_event drop column booking cascade, drop column booking_vnd cascade")
+    monkeypatch.setattr(restoring, "BATCH_EVENTS", 7)
+    put = restoring._put
+    left = iter(range(3))
+    monkeypatch.setattr(restoring, "_put", lambda *given: put(*given) if next(left, None) is not None else 1 / 0)
+    assert isinstance(ioc("restore").exception, ZeroDivisionError)
+    assert kept.rows("select dropped, dropped_before is null from archived") == [(40, False)]
+    assert kept.ledger()["balanced"]
+    monkeypatch.setattr(restoring, "_put", put)
+    with kept.connect() as connection, pytest.raises(Misconfigured, match="archive only"):
+        growth.refuse_without_events(connection, "payment", kept.name)
+    assert told(ioc("restore", "payment", "--json")) == {"events": 40}
+    assert kept.rows("select dropped, dropped_before is null from archived") == [(0, True)]
+    with kept.connect() as connection:
+        growth.refuse_without_events(connection, "payment", kept.name)
+    assert kept.rows(f"select {shown} from payment_event order by id") == held
+    assert kept.ledger()["balanced"]
+    if grown:
+        kept.follow("payment")
+        assert kept.figures("payment") == figures
+        with archive.owning(kept.settings) as connection:
+            for statement in derive.anew(department("payment")):
+                connection.execute(statement)
+        kept.follow("payment")
+        assert kept.figures("payment") == figures
+    assert drop_all(kept, monkeypatch, ioc) == 60
+
+
+@in_folder
+def test_what_is_in_no_archive_is_not_said_to_be_back(kept: Space, ioc: Ioc, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept.take("payment", *three_hours())
+    kept.follow("payment")
+    ioc("run")
+    assert drop_all(kept, monkeypatch, ioc) == 60
+    kept.rows("update archived set dropped = dropped + 1 returning chain")
+    refused = ioc("restore")
+    assert isinstance(refused.exception, Misconfigured)
+    assert "1 events of payment" in str(refused.exception)
+    assert kept.rows("select dropped, dropped_before is null from archived") == [(1, False)]
 
 
 @in_folder
