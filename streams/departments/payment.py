@@ -106,11 +106,14 @@ def _sum(lines: tuple[Line, ...]) -> int:
     return sum(vnd for _, vnd, *_ in lines)
 
 
-def _counts(state: ReceiptState, units: Mapping[str, str]) -> Count:
+def _counts(state: ReceiptState, units: Mapping[str, str]) -> Count | None:
+    """Nothing, where all that is known of a number is that it is a batch's that was told in parts."""
     status = STATUSES[state.strength] if state.strength != NEVER_TOLD else ""
     paid, refunded = status == "paid", status == "refunded"
     notified = status in ("paid", "mismatched")
     lines, returns = _counted(state.lines), _counted(state.returns)
+    if not (status or lines or returns):
+        return None
     stated, stated_vnd = bool(lines), _sum(lines)
     # Told by a notice it is given back once; else the statement says how often.
     refunds, refunded_vnd = (1, state.paid_vnd) if refunded else (len(returns), _sum(returns))
