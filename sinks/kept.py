@@ -53,6 +53,8 @@ class Kept:
             self._read[name] = held.start
         else:
             end = held.start + held.minutes
+            if until < end:  # the clock was set back: what lies behind may change, and nobody says so
+                held, end = held.part(held.start, until), until
             first = max(held.start, min(changed, end))
             if first < min(until, self._read.get(name, until)):
                 held = spliced(held, self._load(rule, first, until))

@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sinks.kept
 from streams.rules.decide import Decided, decide
 from streams.rules.firing import Change, Span, Stored, changes, joined, spans
 from streams.rules.frame import Frame, unheard
@@ -323,6 +324,24 @@ def test_what_is_kept_minute_by_minute_with_late_events_is_what_is_true(
     kept.judge(world, min(since, DAWN + LENGTH - 1), (DAWN + LENGTH) * 60)
     whole = decide(rule, frame_of(world, rule, DAWN, DAWN + LENGTH), DAWN)
     assert times([*kept.spans.values()]) == times([*spans(rule, whole)])
+
+
+@given(rules(), st.lists(st.tuples(st.integers(1, LENGTH), st.sets(st.integers(0, LENGTH), max_size=4)), max_size=8))
+def test_frames_that_are_kept_hold_what_is_there_though_the_clock_is_set_back(rule: Rule, looks: list[tuple[int, set[int]]]) -> None:
+    there = np.zeros(LENGTH + 1, dtype=np.int64)
+
+    def load(rule: Rule, since: int, until: int) -> Frame:
+        signs = np.zeros(until - since, dtype=np.int64)
+        for minute in range(max(since, DAWN), until):
+            signs[minute - since] = there[minute - DAWN]
+        return Frame(since, until - since, (), {}, {"one": signs})
+
+    kept = sinks.kept.Kept(load, slack=2 * LENGTH)
+    for number, (until, changed) in enumerate(looks, 1):
+        there[[*changed]] = number
+        kept.begin({})
+        found = kept.frame(rule, DAWN, DAWN + until, DAWN + min(changed, default=until))
+        assert [*found.signs["one"]] == [*there[:until]]
 
 
 def test_a_source_that_was_not_heard_of_for_two_weeks_holds_nothing_any_more() -> None:
