@@ -13,7 +13,7 @@ from psycopg import sql
 
 from sinks import copy, rows_of
 from sinks.derive import READ, Column, add_slots, columns, maker
-from sinks.session import Connection, Session, owe
+from sinks.session import Connection, Session, copied, owe
 from streams.collector import asleep
 from streams.department import Department, department
 from streams.event import Touched, micros, moment, vietnam_day
@@ -240,7 +240,7 @@ class Figures(Session):
             shape = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(k)) for n, k in named)
             connection.execute(sql.SQL("create temporary table if not exists {} ({}) on commit delete rows").format(new, shape))
             self._temporary.add(table)
-        self._copy(connection, f"new_{table}", copy.block(rows))
+        copied(connection, f"new_{table}", copy.block(rows))
         names = sql.SQL(", ").join(sql.Identifier(n) for n, _ in named)
         key = sql.SQL(", ").join(sql.Identifier(n) for n, _ in named[:keys])
         change = sql.SQL("{0} = excluded.{0}") if how == "replace" else sql.SQL("{0} = t.{0} + excluded.{0}")

@@ -47,13 +47,6 @@ class Session:
             give_way(self._connection)
         return self._connection
 
-    def _copy(self, connection: Connection, table: str, data: bytes, names: Sequence[str] = ()) -> None:
-        """COPY a block of binary rows into a table. names: of their columns, where a table that has grown may hold them in another order."""
-        columns = sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, names))) if names else sql.SQL("")
-        statement = sql.SQL("copy {}{} from stdin (format binary)").format(sql.Identifier(table), columns)
-        with connection.cursor() as cursor, cursor.copy(statement) as into:
-            into.write(data)
-
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:
         """Retry, and a new connection next time, when the database is away."""
@@ -67,6 +60,14 @@ class Session:
         except BaseException:
             self._temporary.clear()  # what was made in a transaction that was rolled back is not there
             raise
+
+
+def copied(connection: Connection, table: str, data: bytes, names: Sequence[str] = ()) -> None:
+    """COPY a block of binary rows into a table. names: of their columns, where a table that has grown may hold them in another order."""
+    columns = sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, names))) if names else sql.SQL("")
+    statement = sql.SQL("copy {}{} from stdin (format binary)").format(sql.Identifier(table), columns)
+    with connection.cursor() as cursor, cursor.copy(statement) as into:
+        into.write(data)
 
 
 def owe(connection: Connection, departments: Sequence[str], minutes: Sequence[datetime]) -> None:

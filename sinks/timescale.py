@@ -1,13 +1,14 @@
 """The ingest transaction: offset guard, identity, raw events, ledger, quarantine, all or nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from psycopg import sql
 
 from sinks import alias, copy
 from sinks.batch import MINUTE_US, Batch, Counts, Part, Preparer, Repeat
 from sinks.derive import columns
-from sinks.session import Connection, Session, owe
+from sinks.session import Connection, Session, copied, owe
+from streams.department import Department
 from streams.event import Touched, moment
 from streams.pseudonym import AKA, Keys, renamed
 from streams.store import Fenced, Partition, Records
@@ -179,7 +180,7 @@ class Timescale(Session):
     def _write_part(self, connection: Connection, part: Part, counts: Counts) -> None:
         name = part.department.name
         self._ensure_temporary(connection, name)
-        self._copy(connection, f"new_{name}", copy.block(part.identities))
+        copied(connection, f"new_{name}", copy.block(part.identities))
         known = connection.execute(
             sql.SQL(
                 "with fresh as (insert into {identity} select id, body, event_time from {new} order by id on conflict (id) do nothing returning id) "
@@ -199,15 +200,8 @@ class Timescale(Session):
         rows = part.rows
         if not rows:
             return
-        found = connection.execute(
-            "insert into batch (department, events, first_time, last_time) values (%s, %s, %s, %s) returning batch",
-            [name, len(rows), moment(min(part.times_us)), moment(max(part.times_us))],
-        ).fetchone()
-        assert found is not None  # noqa: S101  # an insert returns its row
-        connection.execute("insert into owed (department, batch) values (%s, %s)", [name, found[0]])
-        ending = copy.bigint(found[0])  # the last column, the same in every row
-        data = b"".join((copy.HEADER, ending.join(rows.values()), ending, copy.TRAILER))
-        self._copy(connection, f"{name}_event", data, [*(column.name for column in columns(part.department.event)), "batch"])
+        batch = stored(connection, part.department, rows.values(), part.times_us)
+        connection.execute("insert into owed (department, batch) values (%s, %s)", [name, batch])
 
     def _write_rejects(self, connection: Connection, batch: Batch, counts: Counts) -> list[Repeat]:
         """Into quarantine; those that were there."""
@@ -251,3 +245,17 @@ class Timescale(Session):
                 ).format(sql.Identifier(f"new_{name}"))
             )
             self._temporary.add(name)
+
+
+def stored(connection: Connection, department: Department, rows: Collection[bytes], times_us: Collection[int]) -> int:
+    """Put events into their table as one batch; its number. rows: encoded, as `encode_of` has them; times_us: their event times."""
+    found = connection.execute(
+        "insert into batch (department, events, first_time, last_time) values (%s, %s, %s, %s) returning batch",
+        [department.name, len(rows), moment(min(times_us)), moment(max(times_us))],
+    ).fetchone()
+    assert found is not None  # noqa: S101  # an insert returns its row
+    batch: int = found[0]
+    ending = copy.bigint(batch)  # the last column, the same in every row
+    data = b"".join((copy.HEADER, ending.join(rows), ending, copy.TRAILER))
+    copied(connection, f"{department.name}_event", data, [*(column.name for column in columns(department.event)), "batch"])
+    return batch

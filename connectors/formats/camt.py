@@ -103,13 +103,14 @@ def _entry(entry: Element, statement: Element, bank: str, account: str, said_at_
         return
     booked = _booked(entry, statement, said_at_us)
     several = _is_several(details)
+    whole = _whole(entry) if details else ("", 0)
     met = Counter() if several else met
     for each in details if several else [entry]:
         amount = _amount(each)
         if amount is None:
             raise Reject("missing", "Amt is absent")
         number, is_lasting = _reference(entry, [each] if several else details[:1], several)
-        batch, batch_vnd = _batch(entry, number, several)
+        batch, batch_vnd = whole if several or number != whole[0] else ("", 0)
         status: Status = "credited"
         if given_back:
             status, number, batch = "returned", receipt.refund(number), batch and receipt.refund(batch)
@@ -117,11 +118,11 @@ def _entry(entry: Element, statement: Element, bank: str, account: str, said_at_
         yield Receipt(bank, number, status, account, amount, booked, None, said_at_us, line, batch, batch_vnd)
 
 
-def _batch(entry: Element, number: str, several: bool) -> tuple[str, int]:
-    """The entry's own number and amount, where it is told by what it is made of; another statement may tell it as one sum. "" and 0 where it
-    is told as itself, or has no number that lasts or no amount that can be read."""
+def _whole(entry: Element) -> tuple[str, int]:
+    """The entry's own number and amount, under which another statement may tell as one sum what this one tells in parts. "" and 0 where it has no
+    number that lasts, or no amount that can be read."""
     own = _text(entry, "AcctSvcrRef")
-    if own.upper() in _NO_REFERENCE or not (several or number != own):
+    if own.upper() in _NO_REFERENCE:
         return "", 0
     try:
         amount = _amount(entry)

@@ -7,7 +7,7 @@ from sinks.archive import store as at
 from sinks.archive.chain import Line
 from sinks.archive.store import Store
 from sinks.session import Connection
-from streams.errors import Misconfigured, Retry
+from streams.errors import Retry
 
 SAVE_EVERY = 24
 
@@ -22,7 +22,7 @@ class Keeping:
         self._unsaved = 0
         wrong = broken.what if broken else remembered(connection, name, self.lines)
         if wrong:
-            raise Misconfigured(f"the archive {name} is damaged: {wrong}", "`ioc archive verify` says where; restore it from its copy")
+            raise at.damaged(name, wrong)
 
     def add(self, line: Line, file: bytes) -> None:
         """Write a file and its line. Raises Retry when the store does not give back what it was given."""

@@ -83,10 +83,7 @@ def records(store: Store, state_dir: Path, space: str, source: str, hour: dateti
     """What a source sent in an hour of arrival, from the archive and from what still lies here. Raises Misconfigured when the archive is damaged or
     the key is another one, Retry when the store is away."""
     name, wanted = chain.raw_name(source, space), chain.hour_of(hour)
-    lines, broken = at.load(store, name)
-    if broken is not None:
-        raise Misconfigured(f"the archive {name} is damaged: {broken.what}", "`ioc archive verify` says where; restore it from its copy")
-    for line in lines:
+    for line in at.whole(store, name):
         if line.hour == wanted:
             for text in packing.lines_of(store, name, line):
                 yield from _unsealed(msgspec.json.decode(text, type=Sealed), keys)

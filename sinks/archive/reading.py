@@ -17,7 +17,6 @@ from sinks.derive import row_type
 from sinks.history import Period, Record
 from sinks.session import Connection
 from streams.department import Department
-from streams.errors import Misconfigured
 from streams.event import DAY_US, micros
 from streams.settings import Settings
 
@@ -53,9 +52,7 @@ def archived(
     store: Store, name: str, chosen: Department, period: Period, units: frozenset[str] | None = None, members: frozenset[str] = frozenset()
 ) -> Iterator[Placed]:
     """What a chain holds of the period. units: only theirs, and with `members` the events of those sellers."""
-    lines, broken = at.load(store, name)
-    if broken is not None:
-        raise Misconfigured(f"the archive {name} is damaged: {broken.what}", "`ioc archive verify` says where; restore it from its copy")
+    lines = at.whole(store, name)
     by_event = period.follows == "event_time"
     waiting = deque(
         sorted(((_first(line, by_event), n, line) for n, line in enumerate(lines) if _touches(line, period)), key=lambda w: w[:2])

@@ -1,19 +1,20 @@
 """Events that left the table come back into it from the archive: figures are counted anew from the table only."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any
 
 import msgspec
 from psycopg import sql
 
-from sinks import copy, growth
+from sinks import growth
 from sinks.archive import chain, packing
 from sinks.archive import store as at
 from sinks.archive.store import Store
 from sinks.batch import encode_of
 from sinks.derive import columns, row_type
 from sinks.session import Connection
+from sinks.timescale import stored
 from streams.department import Department
 from streams.errors import Misconfigured
 from streams.event import micros, moment
@@ -34,16 +35,13 @@ def restore(
     if gone is None:
         return 0
     before_us = micros(gone[0])
-    lines, broken = at.load(store, name)
-    if broken is not None:
-        raise Misconfigured(f"the archive {name} is damaged: {broken.what}", "`ioc archive verify` says where; restore it from its copy")
     now = _as_the_table_is(connection, chosen)
     decode, encode = msgspec.json.Decoder(row_type(chosen.event)).decode, encode_of(now)
     restored = 0
-    for line in lines:
+    for line in at.whole(store, name):
         if line.first_us < before_us:
-            events = map(decode, packing.lines_of(store, name, line))
-            for part in _parts(event for event in events if event.event_time_us < before_us):
+            lost = (event for event in map(decode, packing.lines_of(store, name, line)) if event.event_time_us < before_us)
+            while part := [*islice(lost, BATCH_EVENTS)]:
                 with connection.transaction():
                     done = _put(connection, now, name, part, encode)
                 restored += done
@@ -68,33 +66,20 @@ def _as_the_table_is(connection: Connection, chosen: Department) -> Department:
     return next(each for each in versions if {column.name for column in columns(each.event)} <= there)
 
 
-def _parts(events: Iterable[Any]) -> Iterator[list[Any]]:
-    held = iter(events)
-    while part := [*islice(held, BATCH_EVENTS)]:
-        yield part
-
-
 def _put(connection: Connection, now: Department, chain_name: str, events: Sequence[Any], encode: Any) -> int:
     """Those that are not in the table, as a batch whose figures have followed."""
-    table = sql.Identifier(f"{now.name}_event")
     times = [event.event_time_us for event in events]
     known = connection.execute(
-        sql.SQL("select id from {} where event_time between %s and %s and id = any(%s::uuid[])").format(table),
+        sql.SQL("select id from {} where event_time between %s and %s and id = any(%s::uuid[])").format(
+            sql.Identifier(f"{now.name}_event")
+        ),
         [moment(min(times)), moment(max(times)), [event.id for event in events]],
     ).fetchall()
     there = {id.hex for (id,) in known}
     fresh = [event for event in events if event.id not in there]
     if not fresh:
         return 0
-    times = [event.event_time_us for event in fresh]
-    found = connection.execute(
-        "insert into batch (department, events, first_time, last_time, followed_at) values (%s, %s, %s, %s, clock_timestamp()) returning batch",
-        [now.name, len(fresh), moment(min(times)), moment(max(times))],
-    ).fetchone()
-    assert found is not None  # noqa: S101  # an insert returns its row
-    ending = copy.bigint(found[0])
-    names = sql.SQL(", ").join(sql.Identifier(column.name) for column in columns(now.event))
-    with connection.cursor() as cursor, cursor.copy(sql.SQL("copy {} ({}, batch) from stdin (format binary)").format(table, names)) as into:
-        into.write(copy.block(encode(event)[-1] + ending for event in fresh))
+    batch = stored(connection, now, [encode(event)[-1] for event in fresh], [event.event_time_us for event in fresh])
+    connection.execute("update batch set followed_at = clock_timestamp() where batch = %s", [batch])
     connection.execute("update archived set dropped = dropped - %s where chain = %s", [len(fresh), chain_name])
     return len(fresh)

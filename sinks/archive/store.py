@@ -81,6 +81,19 @@ def load(store: Store, name: str) -> tuple[list[Line], Broken | None]:
     return ([], None) if content is None else decoded(content)
 
 
+def whole(store: Store, name: str) -> list[Line]:
+    """The chain of that name. Raises Retry, and Misconfigured when it is not what was written."""
+    lines, broken = load(store, name)
+    if broken is not None:
+        raise damaged(name, broken.what)
+    return lines
+
+
+def damaged(name: str, what: str) -> Misconfigured:
+    """To raise when a chain is not what was written."""
+    return Misconfigured(f"the archive {name} is damaged: {what}", "`ioc archive verify` says where; restore it from its copy")
+
+
 @contextmanager
 def _reaching() -> Iterator[None]:
     try:

@@ -46,7 +46,7 @@ def run(stage: Stage) -> Run:
         until = begun.replace(second=0, microsecond=0).isoformat()
         replay.run(stage, until)
         beside = datetime.now(UTC)
-        time.sleep(ALONE_SECONDS)
+        time.sleep(ALONE_SECONDS)  # live catches up with what the verification held up, and its space's files are gone from the disk
         drill = datetime.now(UTC)
         replay.drill(stage, until)
         drilled = datetime.now(UTC)
