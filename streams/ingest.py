@@ -57,7 +57,7 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         self._unsettled = True
         self._writing: asyncio.Task[bool] | None = None
         self._begun = 0.0
-        self._away = False
+        self._wrong: set[str] = set()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let the batch in hand finish; the offset guard holds back whatever else might come."""
@@ -193,8 +193,8 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
             self._positions[tp] = (partition, stand)
             consumer.seek(tp, min(max(stand, firsts[tp]), lasts[tp]))
         consumer.resume(*assigned)
-        if self._away:
-            self._away = False
+        if self._wrong:
+            self._wrong.clear()
             log.info("everything is back; the worker goes on")
 
     async def _stand_back(self, error: Exception) -> None:
@@ -206,11 +206,14 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
             log.warning("Kafka does not hold the wanted offset; looking again where to go on")
         elif isinstance(error, Fenced):
             log.info("another worker owns what was read here; seeking")
+        else:
+            self._say_away(f"Kafka is away: {type(error).__name__}")
         await self.sleep(0.5)
 
     def _say_away(self, sentence: str) -> None:
-        if not self._away:
-            self._away = True
+        """Each thing that is wrong is said once, until all is well again."""
+        if sentence not in self._wrong:
+            self._wrong.add(sentence)
             log.warning(sentence)
 
 

@@ -1,6 +1,7 @@
 """`ioc work`: one worker in the foreground."""
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
@@ -40,7 +41,8 @@ def work(
 ) -> None:
     """One worker in the foreground: Kafka to TimescaleDB, and the figures that follow.
 
-    Start as many as you like: partitions are shared among them, and every batch is written once. SIGTERM finishes the batch in hand.
+    Start as many as you like: partitions are shared among them, and every batch is written once. SIGTERM finishes the batch in hand; SIGUSR1
+    says on stderr where each thread and each task stands.
     """
     chosen = settings.load()
     found = parts.find(chosen)
@@ -88,6 +90,8 @@ async def _run(app: Any) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, _tell_tasks)
+    faulthandler.register(signal.SIGUSR1, chain=True)
     app.finalize()
     try:
         await app.start()
@@ -100,6 +104,16 @@ async def _run(app: Any) -> None:
     await app.stop()
     if app.crashed:
         raise app.crash_reason or Retry("the worker crashed", "start it again; it goes on where the database stands")
+
+
+def _tell_tasks() -> None:
+    """Each task's frames, the innermost last: `print_stack` gives only the first of a coroutine that waits for another."""
+    for task in asyncio.all_tasks():
+        print(f"task {task.get_name()}", file=sys.stderr)
+        step: Any = task.get_coro()
+        while (frame := getattr(step, "cr_frame", None)) is not None:
+            print(f"  {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}", file=sys.stderr)
+            step = step.cr_await
 
 
 def ids_of(topics: Sequence[str], options: Mapping[str, Any]) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -105,11 +105,40 @@ class System:
         return Outcome(what, lost, doubled, round(took, 1), balanced, tuple(self.fleet.fallen()))
 
     def until(self, condition: Callable[[], bool], wanted: str, within_seconds: float = 60.0) -> None:
-        """Wait for it. Raises TimeoutError, with what the worker said last and who has fallen."""
+        """Wait for it. Raises TimeoutError, with how everything stands."""
         if not processes.until(condition, within_seconds, every_seconds=0.1):
-            log = self.demo.folder / "logs" / "worker.log"
-            said = log.read_text(errors="replace").splitlines()[-12:] if log.exists() else []
-            raise TimeoutError("\n".join([f"not so within {within_seconds:g} s: {wanted}", *self.fleet.fallen(), *said]))
+            raise TimeoutError("\n".join([f"not so within {within_seconds:g} s: {wanted}", *self.fleet.fallen(), *self._standing()]))
+
+    def _standing(self) -> Iterator[str]:
+        """How processor, disk, broker, database and workers stand."""
+        for what in ("cpu", "io", "memory"):
+            yield f"pressure on {what}: {_read(Path('/proc/pressure') / what, 1)}"
+        yield _read(Path("/proc/meminfo"))
+        state = self._settings.state_dir
+        broker, database = kafka.pid_of(state), timescale.pid_of(state)
+        yield f"broker {broker} on {kafka.running(state)}, database {database}, they answer: {self._answers()}"
+        yield from (_read(state / "kafka" / name, 12) for name in ("broker.log", "console.log"))
+        yield _read(state / "database" / "server.log", 20)
+        with suppress(psycopg.Error), psycopg.connect(parts.find(self._settings).dsn, connect_timeout=5) as connection:
+            query = "select pid, application_name, state, wait_event_type, wait_event, now() - state_change, left(query, 100) from pg_stat_activity"
+            yield from map(str, connection.execute(query).fetchall())
+        for name, process in self.fleet.processes.items():
+            if name.startswith("worker") and process.poll() is None:
+                process.send_signal(signal.SIGUSR1)
+        time.sleep(3)
+        logs = self.demo.folder / "logs"
+        yield from (f"--- {path.stem}\n{_read(path, 200 if path.stem.startswith('worker') else 3)}" for path in sorted(logs.glob("*.log")))
+
+    def _answers(self) -> list[str]:
+        found = []
+        for what, ask in (("broker", self._workers), ("database", self._received)):
+            began = time.monotonic()
+            try:
+                said = str(ask())
+            except Exception as error:
+                said = f"{type(error).__name__}: {error}"
+            found.append(f"{what} {said} after {time.monotonic() - began:.1f} s")
+        return found
 
     def _wait_for_all(self) -> int:
         wanted = self._required()
@@ -175,3 +204,11 @@ class System:
 def state_of(pid: int) -> str:
     """A process's state in one letter: R, S, T when it is stopped."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def _read(path: Path, last: int = 0) -> str:
+    """A file's last lines (0: all), nothing when it is not there."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-last:])
+    except OSError:
+        return ""
