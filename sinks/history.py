@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -76,8 +77,7 @@ def again(connection: Connection, period: Period) -> Iterator[Record]:
     return heapq.merge(_repeats(connection, period), *conflicts, key=_at)
 
 
-def _at(record: Record) -> int:
-    return record.at_us
+_at = attrgetter("at_us")
 
 
 def _slices(period: Period, read: Callable[[int, int], list[Record]]) -> Iterator[Record]:

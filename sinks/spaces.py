@@ -25,6 +25,8 @@ ENDED = ("done", "stopped", "failed")
 _REGISTRY = ("unit", "succession", "seller", "seller_was", "plan")
 _LASTING = (*_REGISTRY, "rule", "rule_change", "incident", "silence", "stream_offset")
 """What a space keeps when its replay goes back."""
+_LOOKED_THROUGH = ("event_time", "event_arrived", "listed", "1m_known", "1m_when")
+"""Ends of the names of indexes that only boards, lists and replays of a space read by."""
 _WAITS = (*(["100ms"] * 4), *(["400ms"] * 6), "2s", "5s")
 
 # Chunks of a hypertable are its children.
@@ -100,8 +102,9 @@ def make(
 
 
 def fleeting(connection: Connection, name: str) -> None:
-    """Let a new space live no longer than the server that runs: its tables, but for hypertables, which cannot, are not written to the server's log.
-    What a replay writes then costs half, and live waits less for the disk."""
+    """Let a new space live no longer than the server that runs, watched by nobody: its tables, but for hypertables, which cannot, are not written to the
+    server's log nor vacuumed, and have no indexes but those that its worker uses. What a replay writes then costs half, and live waits less for the disk.
+    """
     lasting: list[str] = []
     if connection.execute("select to_regclass('timescaledb_information.hypertables')").fetchone() != (None,):
         query = "select hypertable_name from timescaledb_information.hypertables where hypertable_schema = %s"
@@ -111,7 +114,15 @@ def fleeting(connection: Connection, name: str) -> None:
         [schema(name), lasting],
     ).fetchall()
     for (table,) in tables:
-        connection.execute(sql.SQL("alter table {} set unlogged").format(sql.Identifier(schema(name), table)))
+        connection.execute(
+            sql.SQL("alter table {0} set unlogged, set (autovacuum_enabled = off)").format(sql.Identifier(schema(name), table))
+        )
+    unread = connection.execute(
+        "select indexname from pg_indexes where schemaname = %s and indexname like any(%s)",
+        [schema(name), [rf"%\_{end}" for end in _LOOKED_THROUGH]],
+    ).fetchall()
+    for (index,) in unread:
+        connection.execute(sql.SQL("drop index {}").format(sql.Identifier(schema(name), index)))
 
 
 def drop(dsn: str, settings: Settings, name: str) -> None:

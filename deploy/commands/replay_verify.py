@@ -117,7 +117,7 @@ def _watched(chosen: Settings, work: Callable[[Callable[[Settings], None]], Foun
     idle()
     ended = threading.Event()
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[more]}"))
-    with Progress(*columns, console=console.people, transient=True) as bar:
+    with Progress(*columns, console=console.people, transient=True, disable=not console.people.is_terminal) as bar:
         task = bar.add_task("making a scratch space", total=1.0, more="")
 
         def follow(own: Settings) -> None:

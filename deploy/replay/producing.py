@@ -48,8 +48,10 @@ class Producing:
     async def produce(self, records: Sequence[Record]) -> "Sent":
         """Hand records over, those of a partition in their order. Raises Retry while Kafka is away."""
         groups: dict[tuple[str, int], list[Record]] = {}
+        partitions = self._partitions
         for record in records:
-            place = (record.topic, partition(record.key, await self._partitions_of(record.topic)))
+            _, name, key, _ = record
+            place = (name, partition(key, partitions.get(name) or await self._partitions_of(name)))
             held = groups.get(place)
             if held is None:
                 groups[place] = [record]
@@ -66,20 +68,17 @@ class Producing:
     async def _send(self, place: tuple[str, int], group: Sequence[Record], sent: "Sent") -> None:
         name, number = topic(place[0], self._space), place[1]
         batch = self._producer.create_batch()
-        for record in group:
-            if batch.append(key=record.key, value=record.value, timestamp=None) is None:
+        for _, _, key, value in group:
+            if batch.append(key=key, value=value, timestamp=None) is None:
                 sent.add(place, batch.record_count(), await self._producer.send_batch(batch, name, partition=number))
                 batch = self._producer.create_batch()
-                batch.append(key=record.key, value=record.value, timestamp=None)  # the first of a batch always fits
+                batch.append(key=key, value=value, timestamp=None)  # the first of a batch always fits
         if batch.record_count():
             sent.add(place, batch.record_count(), await self._producer.send_batch(batch, name, partition=number))
 
     async def _partitions_of(self, name: str) -> int:
-        found = self._partitions.get(name)
-        if found is None:
-            told = await self._producer.partitions_for(topic(name, self._space))
-            found = self._partitions[name] = len(told)
-        return found
+        self._partitions[name] = len(await self._producer.partitions_for(topic(name, self._space)))
+        return self._partitions[name]
 
 
 class Sent:
