@@ -28,6 +28,9 @@ log = structlog.get_logger("ingest")
 FEW, EVERY_SECONDS = 100, 0.05
 """Of fewer records, no more than a transaction in this time: each costs ten times what a record does (docs/performance.md)."""
 
+STUCK_SESSIONS = 5
+"""A Kafka client that has neither answered nor got over an error for so many session timeouts is made anew; no rebalance takes that long."""
+
 TopicIds = Callable[[Sequence[str]], Mapping[str, str]]
 """Topic names -> their ids (the incarnations); may block. Raises Retry while Kafka is away."""
 
@@ -57,6 +60,8 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         self._unsettled = True
         self._writing: asyncio.Task[bool] | None = None
         self._begun = 0.0
+        self._stuck_seconds = STUCK_SESSIONS * settings.worker.session_timeout_seconds
+        self._went = time.monotonic()
         self._wrong: set[str] = set()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
@@ -75,6 +80,9 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
     async def on_start(self) -> None:
         """Join the group."""
         _share_the_processor()
+        await self._join()
+
+    async def _join(self) -> None:
         timeout_ms = round(self._settings.worker.session_timeout_seconds * 1000)
         self._consumer = AIOKafkaConsumer(
             **aiokafka_options(self._settings, self._bootstrap),
@@ -91,6 +99,7 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         while not self.should_stop:
             try:
                 await self._consumer.start()
+                self._went = time.monotonic()
                 return
             except (KafkaError, OSError):
                 self._say_away("Kafka is away; the worker waits for it")
@@ -101,6 +110,9 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
         if self._writing is not None:
             with contextlib.suppress(Exception):
                 await self._writing
+        await self._leave()
+
+    async def _leave(self) -> None:
         if self._consumer is not None:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._consumer.stop(), timeout=5.0)
@@ -113,18 +125,26 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
                     await self._settle()
                 else:
                     await self._step()
-            except (Fenced, Retry, KafkaError) as error:
+            except (Fenced, Retry, KafkaError, TimeoutError) as error:
                 await self._stand_back(error)
 
-    async def _step(self) -> None:
+    async def _fetched(self, within_ms: int) -> Mapping[TopicPartition, Sequence[Any]]:
         assert self._consumer is not None  # noqa: S101  # on_start made it
+        async with asyncio.timeout(self._stuck_seconds):
+            found: Mapping[TopicPartition, Sequence[Any]] = await self._consumer.getmany(
+                timeout_ms=within_ms, max_records=self._settings.worker.batch
+            )
+        self._went = time.monotonic()
+        return found
+
+    async def _step(self) -> None:
         # One long look when nothing is in hand; while a batch is being written, only what is there already.
-        found = await self._consumer.getmany(timeout_ms=200, max_records=self._settings.worker.batch)
+        found = await self._fetched(200)
         rest = self._begun + EVERY_SECONDS - time.monotonic()
         if rest > 0 and 0 < sum(map(len, found.values())) < FEW:
             await asyncio.sleep(rest)
-            for tp, more in (await self._consumer.getmany(timeout_ms=0, max_records=self._settings.worker.batch)).items():
-                found[tp] = [*found.get(tp, ()), *more]
+            more = await self._fetched(0)
+            found = {tp: [*found.get(tp, ()), *more.get(tp, ())] for tp in {**found, **more}}
         records = self._records(found)
         prepared = self._store.prepare(records) if records else None
         if self._writing is not None:
@@ -169,13 +189,15 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
             self._writing = None
         assigned = consumer.assignment()
         if not assigned:
-            await consumer.getmany(timeout_ms=200)  # takes part in the rebalance
+            await self._fetched(200)  # takes part in the rebalance
             return
         consumer.pause(*assigned)
-        ids = await asyncio.to_thread(self._topic_ids, sorted({tp.topic for tp in assigned}))
+        async with asyncio.timeout(self._stuck_seconds):
+            ids = await asyncio.to_thread(self._topic_ids, sorted({tp.topic for tp in assigned}))
         partitions = {tp: Partition(self._topics[tp.topic], ids[tp.topic], tp.partition) for tp in assigned}
         stands = await asyncio.to_thread(self._store.offsets, [*partitions.values()])
-        firsts, lasts = await consumer.beginning_offsets([*assigned]), await consumer.end_offsets([*assigned])
+        async with asyncio.timeout(self._stuck_seconds):
+            firsts, lasts = await consumer.beginning_offsets([*assigned]), await consumer.end_offsets([*assigned])
         if consumer.assignment() != assigned:
             return  # a rebalance came in between: once more
         self._unsettled = False
@@ -208,6 +230,10 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
             log.info("another worker owns what was read here; seeking")
         else:
             self._say_away(f"Kafka is away: {type(error).__name__}")
+            if time.monotonic() - self._went >= self._stuck_seconds:
+                log.warning("the client of Kafka is made anew")
+                await self._leave()
+                await self._join()
         await self.sleep(0.5)
 
     def _say_away(self, sentence: str) -> None:
