@@ -51,7 +51,8 @@ def run(settings: Settings, bootstrap: str) -> None:
     try:
         if not control.lock(settings.space):
             raise Misconfigured(f"the replay of {settings.space} is being played already", "`ioc replay status` shows it")
-        uvloop.run(_until_it_ends(settings, bootstrap, control, worker))
+        with Yielding(settings):
+            uvloop.run(_until_it_ends(settings, bootstrap, control, worker))
     finally:
         worker.end()
         control.close()
@@ -83,13 +84,12 @@ async def _once(settings: Settings, bootstrap: str, control: Control, worker: Wo
         {(at.name, at.number): end for at, end in _ends(settings, bootstrap).items()},
         0,
     )
-    watch = _Watch(settings, worker)
     player = Player(
         row, control, producing, following,
         source=lambda from_us: of_live(settings, replace(row.period, since_us=from_us, first_us=row.period.since_us), row.scenario),
         empty=lambda: empty(settings, bootstrap),
         settled=lambda: settled(settings, row.until),
-        every=watch,
+        every=_Watch(settings, worker),
     )  # fmt: skip
     try:
         await producing.start()
@@ -98,21 +98,18 @@ async def _once(settings: Settings, bootstrap: str, control: Control, worker: Wo
     finally:
         await producing.stop()
         following.close()
-        watch.close()
 
 
 class _Watch:
-    """Keeps the worker at work, out of live's way, and the space within what it may hold."""
+    """Keeps the worker at work, and the space within what it may hold."""
 
     def __init__(self, settings: Settings, worker: Worker) -> None:
         self._settings = settings
         self._worker = worker
-        self._yielding = Yielding(settings)
         self._due = 0.0
 
     def __call__(self) -> None:
         self._worker.ensure()
-        self._yielding()
         now = time.monotonic()
         if now < self._due:
             return
@@ -121,10 +118,6 @@ class _Watch:
             wrong = spaces.over_quota(connection, self._settings.space)
         if wrong:
             raise Misconfigured(wrong, "raise what it may hold, or drop it")
-
-    def close(self) -> None:
-        """As `Yielding.close`."""
-        self._yielding.close()
 
 
 def of_live(settings: Settings, period: Period, changes: str | None = None) -> Source:

@@ -14,9 +14,11 @@ from deploy.embedded import parts
 from deploy.embedded.parts import Parts
 from deploy.replay.control import Control, Row
 from deploy.replay.running import reading
+from deploy.replay.yielding import Yielding
 from sinks import extent, history, rulebook
 from sinks.archive import reading as archived
 from sinks.history import Period
+from sinks.idle import give_way, idle
 from sinks.migrations import schema
 from sinks.roles import replay_dsn
 from sinks.rulebook import Written
@@ -62,13 +64,15 @@ def prepare(settings: Settings, found: Parts, asked: Asked) -> Row:
     rules = _rules(asked.rules) if asked.rules else None
     changes = scenario.text_of(asked.scenario) if asked.scenario else None
     told = None if changes is None else scenario.load(changes)
-    period, total = _period(live, asked, told)
-    with Control(replay_dsn(settings)) as control:
+    idle()
+    with Yielding(settings), Control(replay_dsn(settings)) as control:
+        period, total = _period(live, asked, told)
         if asked.again:
             _forget(live, settings.space, control)
         whole.make(live, settings.space, rules="none" if rules is not None else "live")
         control.begin(settings.space, period, changes, asked.speed, asked.who, total)
         with psycopg.connect(found.dsn) as connection:
+            give_way(connection)
             connection.execute(sql.SQL("set local search_path = {}, public").format(sql.Identifier(schema(settings.space))))
             if rules is not None:
                 steps = rulebook.steps(connection, rules)

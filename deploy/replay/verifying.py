@@ -80,7 +80,8 @@ def verify(
     name = SCRATCH + secrets.token_hex(4)
     options = f"-c search_path={schema(LIVE)},public -c application_name=ioc-replay"
     try:
-        with reaching(), psycopg.connect(replay_dsn(live), options=options, connect_timeout=5) as snapshot:
+        scratch = live.model_copy(update={"space": name})
+        with Yielding(scratch), reaching(), psycopg.connect(replay_dsn(live), options=options, connect_timeout=5) as snapshot:
             give_way(snapshot)
             snapshot.execute("set transaction isolation level repeatable read")
             period, is_whole, from_beginning = _period(snapshot, since, until)
@@ -166,15 +167,9 @@ async def _play(
     producing = Producing(own, parts.find(own).bootstrap)
     following = Following(replay_dsn(own), own.space, period.since_us)
     worker = Worker(own, code)
-    yielding = Yielding(own)
     row = replace(control.row(own.space), clock=moment(period.since_us))
-
-    def every() -> None:
-        worker.ensure()
-        yielding()
-
     player = Player(
-        row, control, producing, following, lambda _: source, lambda: None, lambda: settled(own, moment(period.until_us)), every
+        row, control, producing, following, lambda _: source, lambda: None, lambda: settled(own, moment(period.until_us)), worker.ensure
     )
     try:
         await producing.start()
@@ -183,7 +178,6 @@ async def _play(
         await producing.stop()
         following.close()
         worker.end()
-        yielding.close()
 
 
 def _compared(snapshot: psycopg.Connection[Any], own: Settings, period: Period, is_whole: bool) -> tuple[int, int, list[dict[str, Any]]]:

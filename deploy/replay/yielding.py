@@ -1,8 +1,9 @@
 """A replay leaves half of the processors alone while live is at work (docs/decisions/0018-idle-replays.md)."""
 
+import contextlib
 import os
-import time
-from typing import Any
+import threading
+from typing import Any, Self
 
 import psycopg
 from psycopg import sql
@@ -11,6 +12,7 @@ from deploy.replay.control import reaching
 from sinks.idle import family, keep_to, servers
 from sinks.migrations import schema
 from sinks.roles import replay_dsn, writer
+from streams.errors import Retry
 from streams.settings import Settings
 from streams.topics import LIVE
 
@@ -21,8 +23,8 @@ select coalesce((select committed_at > clock_timestamp() - interval '2 seconds' 
 
 
 class Yielding:
-    """Called now and then by the player: this process, what it started and their sessions in the database (where that runs here) have all processors
-    while live takes nothing in, else the half with the higher numbers. settings: of the space."""
+    """While it is entered, this process, what it started and their sessions in the database (where that runs here) have all processors while live takes
+    nothing in, else the half with the higher numbers. settings: of the space."""
 
     def __init__(self, settings: Settings, live: str = LIVE) -> None:
         self._dsn = replay_dsn(settings)
@@ -30,20 +32,34 @@ class Yielding:
         self._query = sql.SQL(_LOOK).format(sql.Identifier(schema(live)))
         self._connection: psycopg.Connection[Any] | None = None
         self._processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
-        self._due = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="replay-yielding", daemon=True)
 
-    def __call__(self) -> None:
-        """Raises Retry while the database is away."""
-        now = time.monotonic()
-        if len(self._processors) > 1 and now >= self._due:
-            self._due = now + EVERY_SECONDS
-            self._keep_to(half(self._processors) if self._look() else self._processors)
+    def __enter__(self) -> Self:
+        """Looked at once already when it comes back, unless the database is away."""
+        if len(self._processors) > 1:
+            with contextlib.suppress(Retry):
+                self()
+            self._thread.start()
+        return self
 
-    def close(self) -> None:
-        """All processors again for who called."""
+    def __exit__(self, *_: object) -> None:
+        """All processors again for this process."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
         if self._connection is not None:
             self._connection.close()
         keep_to([os.getpid()], self._processors)
+
+    def __call__(self) -> None:
+        """Look now. Raises Retry while the database is away."""
+        self._keep_to(half(self._processors) if self._look() else self._processors)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(EVERY_SECONDS):
+            with contextlib.suppress(Retry):
+                self()
 
     def _look(self) -> bool:
         with reaching():

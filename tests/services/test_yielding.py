@@ -12,6 +12,7 @@ import pytest
 from deploy.replay import yielding
 from deploy.replay.yielding import Yielding, half
 from sinks.roles import ingest_dsn, replay_dsn
+from tests.eventually import eventually
 from tests.services.space import Space
 
 ALL = os.sched_getaffinity(0)
@@ -37,7 +38,7 @@ def committed(space: Space, ago: str) -> None:
 def test_a_replay_keeps_to_half_of_the_processors_while_live_is_at_work(
     space: Space, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(yielding, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(yielding, "EVERY_SECONDS", 3600.0)
     ended = threading.Event()
     thread = threading.Thread(target=ended.wait)
     thread.start()
@@ -46,27 +47,31 @@ def test_a_replay_keeps_to_half_of_the_processors_while_live_is_at_work(
         psycopg.connect(replay_dsn(space.settings), autocommit=True),
     )
     other = psycopg.connect(space.dsn, autocommit=True)
-    gives_way = Yielding(space.settings, live=space.name)
     those = [os.getpid(), thread.native_id or 0, child.pid, own.info.backend_pid, of_replay.info.backend_pid]
     try:
-        gives_way()
-        assert [os.sched_getaffinity(pid) for pid in those] == [ALL] * 5  # live never took anything in
-        committed(space, "0 seconds")
-        gives_way()
-        assert [os.sched_getaffinity(pid) for pid in those] == [half(ALL)] * 5
-        assert os.sched_getaffinity(other.info.backend_pid) == ALL  # nobody else's
-        committed(space, "3 seconds")
-        gives_way()
-        assert [os.sched_getaffinity(pid) for pid in those] == [ALL] * 5
-        committed(space, "0 seconds")
-        gives_way()
-    finally:
-        gives_way.close()
+        with Yielding(space.settings, live=space.name) as gives_way:
+            assert [os.sched_getaffinity(pid) for pid in those] == [ALL] * 5  # live never took anything in
+            committed(space, "0 seconds")
+            gives_way()
+            assert [os.sched_getaffinity(pid) for pid in those] == [half(ALL)] * 5
+            assert os.sched_getaffinity(other.info.backend_pid) == ALL  # nobody else's
+            committed(space, "3 seconds")
+            gives_way()
+            assert [os.sched_getaffinity(pid) for pid in those] == [ALL] * 5
+            committed(space, "0 seconds")
+            gives_way()
         given_back = [os.sched_getaffinity(pid) for pid in those[:2]]
+        monkeypatch.setattr(yielding, "EVERY_SECONDS", 0.05)
+        with Yielding(space.settings, live=space.name):
+            at_once = os.sched_getaffinity(0)
+            committed(space, "3 seconds")
+            eventually(lambda: os.sched_getaffinity(0) == ALL)  # looked at again and again
+    finally:
         ended.set()
         for connection in (own, of_replay, other):
             connection.close()
     assert given_back == [ALL] * 2
+    assert at_once == half(ALL)
 
 
 def test_the_smaller_half_is_kept_to() -> None:
