@@ -103,8 +103,8 @@ def make(
 
 def fleeting(connection: Connection, name: str) -> None:
     """Let a new space live no longer than the server that runs, watched by nobody: its tables, but for hypertables, which cannot, are not written to the
-    server's log nor vacuumed, and have no indexes but those that its worker uses. What a replay writes then costs half, and live waits less for the disk.
-    """
+    server's log; those of departments, which hardly a row leaves, are not vacuumed and have no indexes but those that its worker uses. What a replay
+    writes then costs half, and live waits less for the disk."""
     lasting: list[str] = []
     if connection.execute("select to_regclass('timescaledb_information.hypertables')").fetchone() != (None,):
         query = "select hypertable_name from timescaledb_information.hypertables where hypertable_schema = %s"
@@ -114,9 +114,8 @@ def fleeting(connection: Connection, name: str) -> None:
         [schema(name), lasting],
     ).fetchall()
     for (table,) in tables:
-        connection.execute(
-            sql.SQL("alter table {0} set unlogged, set (autovacuum_enabled = off)").format(sql.Identifier(schema(name), table))
-        )
+        vacuum = sql.SQL(", set (autovacuum_enabled = off)" if table.partition("_")[0] in NAMES else "")
+        connection.execute(sql.SQL("alter table {} set unlogged{}").format(sql.Identifier(schema(name), table), vacuum))
     unread = connection.execute(
         "select indexname from pg_indexes where schemaname = %s and indexname like any(%s)",
         [schema(name), [rf"%\_{end}" for end in _LOOKED_THROUGH]],

@@ -82,6 +82,20 @@ def test_a_new_space_knows_the_units_sellers_plans_and_rules_that_live_knows(liv
         spaces.drop(parts.dsn, live, name)
 
 
+def test_a_fleeting_space_is_not_logged_and_has_no_indexes_but_those_of_its_worker(live: Settings, parts: Parts) -> None:
+    name = f"drill-{uuid.uuid4().hex[:8]}"
+    own = whole.make(live, name, fleeting=True)
+    try:
+        with psycopg.connect(roles.ingest_dsn(own)) as connection:
+            kinds = "select distinct relpersistence from pg_class where relnamespace = to_regnamespace(%s) and relkind in ('r', 'i')"
+            assert connection.execute(kinds, [schema(name)]).fetchall() == [("u",)]
+            held = "select indexname from pg_indexes where schemaname = %s and tablename = any(%s) order by 1"
+            found = connection.execute(held, [schema(name), ["payment_event", "payment_receipt", "payment_1m"]]).fetchall()
+            assert [index for (index,) in found] == ["payment_1m_pkey", "payment_event_batch", "payment_receipt_pkey"]
+    finally:
+        whole.drop(live, parts, name)
+
+
 @pytest.mark.parametrize(
     "name", ["live", "board", "board-drill-01", "ioc", "public", "pg-temp", "Drill", "drill_01", "", "timescaledb-information"]
 )

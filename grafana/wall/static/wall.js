@@ -149,7 +149,7 @@ function told(now) {
   const known = Object.values(state?.departments ?? {}).flatMap((department) => department.sources.map(last));
   const newest = Math.max(0, ...known);
   if (!newest) return ["held", "đã nối, chưa có tin nào"];
-  if (now - newest > 60_000) return ["held", `đã nối, tin mới nhất lúc ${moment(newest, now)}`];
+  if (now - newest > 60_000) return ["held", `tin mới nhất lúc ${moment(newest, now)}`];
   if (state.kafka !== true) return ["held", "cập nhật mỗi 5 giây"];
   const lag = state.lag_seconds;
   return ["live", lag === null ? "trực tiếp" : `trực tiếp, trễ ${number(lag, lag < 10 ? 1 : 0)} giây`];
