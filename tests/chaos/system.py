@@ -71,7 +71,8 @@ class System:
     def in_mid_load(self, random: Random) -> None:
         """Back at a random moment up to a second and a half after something more was committed."""
         before = self._received()
-        self.until(lambda: self._received() > before, "something more is committed")
+        # Whoever hangs in a client library is found out after half a minute: how soon a fault is over is measured elsewhere.
+        self.until(lambda: self._received() > before, "something more is committed", 180.0)
         time.sleep(random.uniform(0, 1.5))
 
     def kill(self, part: str) -> None:
