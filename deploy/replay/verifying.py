@@ -79,18 +79,18 @@ def verify(
     live = settings.model_copy(update={"space": LIVE})
     name = SCRATCH + secrets.token_hex(4)
     options = f"-c search_path={schema(LIVE)},public -c application_name=ioc-replay"
-    try:
-        scratch = live.model_copy(update={"space": name})
-        with Yielding(scratch), reaching(), psycopg.connect(replay_dsn(live), options=options, connect_timeout=5) as snapshot:
-            give_way(snapshot)
-            snapshot.execute("set transaction isolation level repeatable read")
-            period, is_whole, from_beginning = _period(snapshot, since, until)
-            if period is None:
-                return None
-            own = whole.make(live, name, label="kiểm chứng", rules="live", code=code, fleeting=True)
-            return _verify(snapshot, live, own, period, is_whole, from_beginning, in_order, who, code, begun)
-    finally:
-        _forget(live, name)
+    with Yielding(live.model_copy(update={"space": name})):
+        try:
+            with reaching(), psycopg.connect(replay_dsn(live), options=options, connect_timeout=5) as snapshot:
+                give_way(snapshot)
+                snapshot.execute("set transaction isolation level repeatable read")
+                period, is_whole, from_beginning = _period(snapshot, since, until)
+                if period is None:
+                    return None
+                own = whole.make(live, name, label="kiểm chứng", rules="live", code=code, fleeting=True)
+                return _verify(snapshot, live, own, period, is_whole, from_beginning, in_order, who, code, begun)
+        finally:
+            _forget(live, name)
 
 
 def _forget(live: Settings, name: str) -> None:
