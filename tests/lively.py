@@ -9,8 +9,8 @@ from sinks.migrations import schema
 from streams.department import department as declared
 from streams.settings import Settings
 
-SILENT = "38024"
-"""The hospital that sends nothing today."""
+SILENT, SILENT_HOURS = "38024", 4
+"""The hospital that has sent nothing for so long."""
 
 _HOURS = "(0.06 + exp(-power((h - 9.3) / 1.9, 2)) + 0.75 * exp(-power((h - 15.2) / 1.7, 2)))"
 _SLOTS = """
@@ -54,7 +54,7 @@ def _department(connection: psycopg.Connection[tuple[object, ...]], department: 
           from ({_SLOTS}) as slot, (
             select code, power(row_number() over (order by md5(code)), -0.8) / 4 as share from unit where kind = %s and valid_to is null
           ) as place
-        ) as counted where n > 0 and not (code = %s and minute > now() - interval '4 hours')""".encode(),
+        ) as counted where n > 0 and not (code = %s and minute > now() - interval '{SILENT_HOURS} hours')""".encode(),
         [kind, SILENT],
     )
     connection.execute(add_slots(declared(department), f"{department}_1m"))

@@ -37,6 +37,16 @@ def dsn(parts: Any) -> str:
     return str(parts.dsn)
 
 
+@pytest.fixture(autouse=True)
+def _just_heard(wall: Served, dsn: str) -> None:
+    """However long the tests before took: nothing is old on the glass."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(
+            "update glass.heard set known_at = known_at + late, watermark = watermark + late, committed_at = committed_at + late "
+            "from (select now() - interval '3 seconds' - max(known_at) as late from glass.heard) l"
+        )
+
+
 @contextmanager
 def shown(browser: Browser, wall: Served, path: str = GALLERY, size: tuple[int, int] = (1920, 1080)) -> Iterator[Page]:
     """A page of the wall with everything on it."""
@@ -98,8 +108,11 @@ def test_a_commune_with_sellers_placed_by_estimate_says_so_on_the_glass(browser:
 
 
 def test_sites_are_told_of_the_network_that_stands_today(browser: Browser, wall: Served) -> None:
+    there = (
+        r"26/27\s*trong mạng lưới \(96,3 %\)" if datetime.now(VIETNAM).hour < lively.SILENT_HOURS else r"27/27\s*trong mạng lưới \(100 %\)"
+    )
     with shown(browser, wall, "/d/ioc-telehealth") as page:
-        expect(tile(page, "Bệnh viện có phiên khám").locator(".sub")).to_have_text(re.compile(r"^27/27\s*trong mạng lưới \(100 %\)$"))
+        expect(tile(page, "Bệnh viện có phiên khám").locator(".sub")).to_have_text(re.compile(f"^{there}$"))
 
 
 def test_a_hospital_without_a_signal_is_told_by_shape_and_word(browser: Browser, wall: Served) -> None:
