@@ -28,6 +28,7 @@ log = structlog.get_logger("ingest")
 FEW, EVERY_SECONDS = 100, 0.05
 """Of fewer records, no more than a transaction in this time: each costs ten times what a record does (docs/performance.md)."""
 
+TOUCH_SECONDS = 1.0
 STUCK_SESSIONS = 5
 """A Kafka client that has neither answered nor got over an error for so many session timeouts is made anew; no rebalance takes that long."""
 
@@ -176,8 +177,9 @@ class Ingest(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # mode 
             self._unsettled = True
             await self._stand_back(error)
             return False
-        with contextlib.suppress(Exception):  # a touch is only a wake-up
-            await self._touched(touched)
+        with contextlib.suppress(Exception):  # a touch is only a wake-up: those who follow look by themselves every few seconds
+            async with asyncio.timeout(TOUCH_SECONDS):
+                await self._touched(touched)
         return True
 
     async def _settle(self) -> None:

@@ -53,48 +53,73 @@ def send(space: Space, bootstrap: str) -> None:
     sender.close()
 
 
+class Service:
+    """The service at work in a space, every client it makes, and how much it has taken."""
+
+    def __init__(self, space: Space, bootstrap: str, touched: Callable[..., Any]) -> None:
+        self._space = space
+        self._bootstrap = bootstrap
+        self.clients: list[AIOKafkaConsumer] = []
+        self.ingest = ingest.Ingest(
+            space.settings, bootstrap, {topic("payment", space.name): "payment"}, space.store, touched, self._topic_ids
+        )
+
+    def client(self, *arguments: Any, **options: Any) -> AIOKafkaConsumer:
+        self.clients.append(AIOKafkaConsumer(*arguments, **options))
+        return self.clients[-1]
+
+    def received(self) -> int:
+        return int(self._space.rows("select coalesce(sum(received), 0) from ledger")[0][0])
+
+    async def takes(self) -> None:
+        """COUNT more records come, and are taken."""
+        wanted = await asyncio.to_thread(self.received) + COUNT
+        send(self._space, self._bootstrap)
+        async with asyncio.timeout(60):
+            while await asyncio.to_thread(self.received) < wanted:
+                await asyncio.sleep(0.1)
+
+    def _topic_ids(self, names: Sequence[str]) -> Mapping[str, str]:
+        return ids_of(names, kafka_python_options(self._space.settings, self._bootstrap))
+
+
+async def told(_: Sequence[Touched]) -> None:
+    """Nobody follows."""
+
+
 @pytest.mark.parametrize("what", ["getmany", "beginning_offsets"])
 @pytest.mark.parametrize("how", [hangs, fails])
 def test_a_kafka_client_that_stays_broken_is_made_anew(
     at_work: Space, parts: Parts, monkeypatch: pytest.MonkeyPatch, what: str, how: Callable[..., Any]
 ) -> None:
-    clients: list[AIOKafkaConsumer] = []
-
-    def made(*arguments: Any, **options: Any) -> AIOKafkaConsumer:
-        clients.append(AIOKafkaConsumer(*arguments, **options))
-        return clients[-1]
-
-    def topic_ids(names: Sequence[str]) -> Mapping[str, str]:
-        return ids_of(names, kafka_python_options(at_work.settings, parts.bootstrap))
-
-    def received() -> int:
-        return int(at_work.rows("select coalesce(sum(received), 0) from ledger")[0][0])
-
-    async def touched(_: Sequence[Touched]) -> None:
-        pass
-
-    async def until(count: int) -> None:
-        async with asyncio.timeout(60):
-            while await asyncio.to_thread(received) < count:
-                await asyncio.sleep(0.1)
-
     async def story() -> None:
-        topics = {topic("payment", at_work.name): "payment"}
-        service = ingest.Ingest(at_work.settings, parts.bootstrap, topics, at_work.store, touched, topic_ids)
-        await service.start()
+        await service.ingest.start()
         try:
-            send(at_work, parts.bootstrap)
-            await until(COUNT)
-            setattr(clients[0], what, how)
+            await service.takes()
+            setattr(service.clients[0], what, how)
             await asyncio.sleep(0.5)  # the look that is under way
             if what != "getmany":  # asked only after something went wrong
-                await service.on_partitions_revoked([])
-            send(at_work, parts.bootstrap)
-            await until(2 * COUNT)
+                await service.ingest.on_partitions_revoked([])
+            await service.takes()
         finally:
-            await service.stop()
+            await service.ingest.stop()
 
-    monkeypatch.setattr(ingest, "AIOKafkaConsumer", made)
+    service = Service(at_work, parts.bootstrap, told)
+    monkeypatch.setattr(ingest, "AIOKafkaConsumer", service.client)
     asyncio.run(story())
-    assert len(clients) == 2
-    assert received() == 2 * COUNT
+    assert len(service.clients) == 2
+    assert service.received() == 2 * COUNT
+
+
+def test_a_wake_up_that_never_gets_through_holds_nothing_up(at_work: Space, parts: Parts) -> None:
+    async def story() -> None:
+        await service.ingest.start()
+        try:
+            for _ in range(3):
+                await service.takes()
+        finally:
+            await service.ingest.stop()
+
+    service = Service(at_work, parts.bootstrap, hangs)
+    asyncio.run(story())
+    assert service.received() == 3 * COUNT
