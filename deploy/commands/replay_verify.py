@@ -133,7 +133,8 @@ def _watched(chosen: Settings, work: Callable[[Callable[[Settings], None]], Foun
                         words = "figures, rules, comparison" if done else "playing"
                         bar.update(task, description=words, completed=share, more=f"{row.produced:,} of {row.total:,}".replace(",", "."))
 
-            threading.Thread(target=look, daemon=True).start()
+            if not bar.disable:
+                threading.Thread(target=look, daemon=True).start()
 
         try:
             return work(follow)

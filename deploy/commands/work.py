@@ -108,12 +108,14 @@ async def _run(app: Any) -> None:
 
 def _tell_tasks() -> None:
     """Each task's frames, the innermost last: `print_stack` gives only the first of a coroutine that waits for another."""
+    lines = []
     for task in asyncio.all_tasks():
-        print(f"task {task.get_name()}", file=sys.stderr)
+        lines.append(f"task {task.get_name()}")
         step: Any = task.get_coro()
         while (frame := getattr(step, "cr_frame", None)) is not None:
-            print(f"  {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}", file=sys.stderr)
+            lines.append(f"  {frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}")
             step = step.cr_await
+    print("\n".join(lines), file=sys.stderr)
 
 
 def ids_of(topics: Sequence[str], options: Mapping[str, Any]) -> Mapping[str, str]:

@@ -128,8 +128,9 @@ class Player:
         if until is None or buffer[-1].at_us <= until:
             due = [*buffer]
             buffer.clear()
-        while buffer and until is not None and buffer[0].at_us <= until:
-            due.append(buffer.popleft())
+        else:
+            while buffer[0].at_us <= until:
+                due.append(buffer.popleft())
         if due and not self._pace.hurries:
             self._errors.extend(max(0.0, (until - record.at_us) / 1e6 / self._pace.rate) for record in due if until is not None)
         elif not due and self._pace.hurries and until is not None:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from deploy.commands.demo import Demo
 from deploy.embedded import kafka, parts, processes, timescale
+from deploy.embedded.places import last_lines
 from deploy.settled import Settled
 from deploy.simulators import judge, judge_einvoice, judge_payment, judge_telehealth, judge_video, judge_visit
 from deploy.simulators.judge_lines import BankLine, TaxLine, TelehealthLine, VideoLine, VisitLine, read
@@ -113,22 +114,23 @@ class System:
     def _standing(self) -> Iterator[str]:
         """How processor, disk, broker, database and workers stand."""
         for what in ("cpu", "io", "memory"):
-            yield f"pressure on {what}: {_read(Path('/proc/pressure') / what, 1)}"
-        yield _read(Path("/proc/meminfo"))
+            yield f"pressure on {what}: {last_lines(Path('/proc/pressure') / what, 1)}"
+        yield last_lines(Path("/proc/meminfo"), 60)
         state = self._settings.state_dir
         broker, database = kafka.pid_of(state), timescale.pid_of(state)
         yield f"broker {broker} on {kafka.running(state)}, database {database}, they answer: {self._answers()}"
-        yield from (_read(state / "kafka" / name, 12) for name in ("broker.log", "console.log"))
-        yield _read(state / "database" / "server.log", 20)
+        yield from (last_lines(state / "kafka" / name) for name in ("broker.log", "console.log"))
+        yield last_lines(state / "database" / "server.log", 20)
         with suppress(psycopg.Error), psycopg.connect(parts.find(self._settings).dsn, connect_timeout=5) as connection:
             query = "select pid, application_name, state, wait_event_type, wait_event, now() - state_change, left(query, 100) from pg_stat_activity"
             yield from map(str, connection.execute(query).fetchall())
-        for name, process in self.fleet.processes.items():
-            if name.startswith("worker") and process.poll() is None:
-                process.send_signal(signal.SIGUSR1)
-        time.sleep(3)
         logs = self.demo.folder / "logs"
-        yield from (f"--- {path.stem}\n{_read(path, 200 if path.stem.startswith('worker') else 3)}" for path in sorted(logs.glob("*.log")))
+        workers = [name for name, process in self.fleet.processes.items() if name.startswith("worker") and process.poll() is None]
+        for name in workers:
+            self.fleet.processes[name].send_signal(signal.SIGUSR1)
+        processes.until(lambda: all("\ntask " in (logs / f"{name}.log").read_text(errors="replace") for name in workers), 3)
+        for path in sorted(logs.glob("*.log")):
+            yield f"--- {path.stem}\n{last_lines(path, 200 if path.stem.startswith('worker') else 3)}"
 
     def _answers(self) -> list[str]:
         found = []
@@ -205,11 +207,3 @@ class System:
 def state_of(pid: int) -> str:
     """A process's state in one letter: R, S, T when it is stopped."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def _read(path: Path, last: int = 0) -> str:
-    """A file's last lines (0: all), nothing when it is not there."""
-    try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-last:])
-    except OSError:
-        return ""

@@ -29,7 +29,7 @@ RULES = {
     "share-whole": "department: einvoice\nmeasure: {ratio: rejected, to: invoices}\nwindow: 1h\nwhen: {above: 0.2, clear: 0.1}\n",
     "slow-codes": "department: einvoice\nmeasure: {percentile: code_seconds, at: 90}\nwindow: 30m\nwhen: {above: 3}\n",
     "sites-off": "department: telehealth\nmeasure: {offline: sessions}\nwindow: 12h\nwhen: {above: 0}\n",
-    "week-change": "department: einvoice\nmeasure: {change: invoices}\nwindow: 10m\nwhen: {below: 100}\n",
+    "week-change": "department: einvoice\nmeasure: {change: invoices}\nwindow: 1h\nwhen: {below: -1}\n",
 }
 
 

@@ -108,11 +108,8 @@ def test_a_commune_with_sellers_placed_by_estimate_says_so_on_the_glass(browser:
 
 
 def test_sites_are_told_of_the_network_that_stands_today(browser: Browser, wall: Served) -> None:
-    there = (
-        r"26/27\s*trong mạng lưới \(96,3 %\)" if datetime.now(VIETNAM).hour < lively.SILENT_HOURS else r"27/27\s*trong mạng lưới \(100 %\)"
-    )
     with shown(browser, wall, "/d/ioc-telehealth") as page:
-        expect(tile(page, "Bệnh viện có phiên khám").locator(".sub")).to_have_text(re.compile(f"^{there}$"))
+        expect(tile(page, "Bệnh viện có phiên khám").locator(".sub")).to_have_text(re.compile(r"^27/27\s*trong mạng lưới \(100 %\)$"))
 
 
 def test_a_hospital_without_a_signal_is_told_by_shape_and_word(browser: Browser, wall: Served) -> None:

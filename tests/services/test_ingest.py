@@ -15,11 +15,10 @@ from deploy.embedded.parts import Parts
 from deploy.embedded.topics import create_topics
 from streams import ingest
 from streams.brokers import kafka_python_options
-from streams.departments.payment import Payment
 from streams.event import Touched, encode
 from streams.settings import Settings, Worker
 from streams.topics import topic
-from tests.services.space import NOW, Space
+from tests.services.space import Space, paid
 
 COUNT = 20
 
@@ -44,11 +43,8 @@ def at_work(settings: Settings, parts: Parts) -> Iterator[Space]:
 def send(space: Space, bootstrap: str) -> None:
     sender = producer(kafka_python_options(space.settings, bootstrap))
     for _ in range(COUNT):
-        paid = Payment(
-            id=uuid.uuid4().hex, body="0" * 16, source="bank", event_time_us=NOW, known_at_us=NOW, kind="hdbank", unit="38001",
-            transaction=uuid.uuid4().hex, status="paid", paid_vnd=1000, paid_at_us=NOW,
-        )  # fmt: skip
-        sender.send(topic("payment", space.name), encode(paid), paid.transaction.encode())
+        event = paid(uuid.uuid4().int // 2)
+        sender.send(topic("payment", space.name), encode(event), event.transaction.encode())
     sender.flush()
     sender.close()
 
