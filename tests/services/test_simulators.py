@@ -462,7 +462,7 @@ def test_banks_push_until_confirmed_and_their_list_has_everything(tmp_path: Path
             return Reply({"code": "99", "RspCode": "99", "success": False}, 503)
         return Reply(REPLIES[question.path], 204 if question.path == "/hooks/bank-momo" else 200)
 
-    options = ("--files", str(folder(tmp_path)), "--rate", "25", "--retry-scale", "0.01", "--history-hours", "6")
+    options = ("--files", str(folder(tmp_path)), "--rate", "25", "--retry-scale", "0.01", "--history-hours", "24")
     with serving(answer) as hooks, running(tmp_path, "banks", "--webhooks", hooks.url, *options) as banks:
         eventually(lambda: int(str(banks.control("state")["delivered"])) > 40, within_seconds=60)
         banks.control("stop")
@@ -798,7 +798,7 @@ def test_hospitals_hand_over_files_until_somebody_has_taken_them(tmp_path: Path)
         cut = not question.body.rstrip().endswith((b"</GIAMDINHHS>", b"</CHI_TIEU_TRANG_THAI_KCB>"))
         return Reply({}, 503) if tries[question.body] == 1 else Reply({"trangThai": 2 if cut else 1}, 201 if cut else 200)
 
-    options = ("--rate", "25", "--retry-scale", "0.01", "--history-hours", "6", "--faults", "3")
+    options = ("--rate", "25", "--retry-scale", "0.01", "--history-hours", "6", "--faults", "30")
     with serving(answer) as hooks, running(tmp_path, "hospitals", "--webhooks", hooks.url, *options) as clinics:
         eventually(lambda: int(str(clinics.control("state")["delivered"])) > 60, within_seconds=60)
         clinics.control("stop")
