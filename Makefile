@@ -1,5 +1,5 @@
 # The two commands of a newcomer are `make demo` and `make test`. Each makes the environment first; a second run only looks.
-PYTHON ?= python3
+PYTHON ?= $(shell deploy/find-python)
 SEED   ?= 1
 RATE   ?= 200
 FAULTS ?= 20
