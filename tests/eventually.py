@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], within_seconds: float = 10.0, every_seconds: float = 0.05) -> T:
+def eventually(condition: Callable[[], T], within_seconds: float = 30.0, every_seconds: float = 0.05) -> T:
     """The first true answer of `condition`. Fails when there is none in time, with the last answer or the last assertion that failed."""
     deadline = time.monotonic() + within_seconds
     while True:
