@@ -166,3 +166,13 @@ def test_a_word_that_ioc_does_not_know_is_wrong_usage() -> None:
     said = subprocess.run([sys.executable, "-m", "deploy", "no-such-command"], cwd=ROOT, capture_output=True, text=True)
     assert said.returncode == 2
     assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize("built", ["with optimisations", "without"])
+def test_make_takes_a_python_that_was_built_with_optimisations(tmp_path: Path, built: str) -> None:
+    for name, answer in (("python3", built == "with optimisations"), ("python3.13", True)):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\ncase "$2" in *optimizations*) exit {0 if answer else 1} ;; esac\n')
+        program.chmod(0o755)
+    found = subprocess.run([ROOT / "deploy" / "find-python"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True).stdout
+    assert (found.strip() == str(tmp_path / "python3")) == (built == "with optimisations")
