@@ -43,12 +43,14 @@ class Database(_Section):
 
 
 class Spaces(_Section):
-    """most: how many there may be beside live. What a new one may hold, and for how long it stays after its last use."""
+    """most: how many there may be beside live. What a new one may hold, and for how long it stays after its last use. beside_live: records a second that a
+    replay plays at most, for each processor that it keeps to, while live takes anything in."""
 
     most: int = Field(10, ge=0)
     most_rows: int = Field(50_000_000, ge=1)
     most_bytes: int = Field(50_000_000_000, ge=1)
     most_hours: int = Field(720, ge=1)
+    beside_live: int = Field(2000, ge=1)
 
 
 class Worker(_Section):

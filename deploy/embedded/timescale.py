@@ -22,6 +22,7 @@ unix_socket_directories = ''
 shared_preload_libraries = 'timescaledb'
 timescaledb.telemetry_level = off
 shared_buffers = {shared_buffers}
+min_wal_size = 1GB
 max_wal_size = 4GB
 checkpoint_timeout = 15min
 synchronous_commit = on

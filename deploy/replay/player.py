@@ -27,17 +27,20 @@ MOST_AHEAD = 60_000
 """Records in Kafka that the worker has not committed: more would only wait there."""
 MOST_BEHIND = 60_000
 """Events that are not in the figures yet: processors are for those then."""
+BURST_SECONDS = 0.5
+"""Where no more than so many records a second may be played, what is due in this time is handed over together."""
 
 State = Literal["done", "stopped"]
 
 
 class Player:
     """Plays one replay to its end, and what is asked of it meanwhile. source(from_us): opens the records from there on; empty: forgets what the space
-    holds (a seek backwards); settled: whether everything that follows from what was played is decided; every: called now and then, raises to end it."""
+    holds (a seek backwards); settled: whether everything that follows from what was played is decided; every: called now and then, raises to end it; most: how
+    many records a second may be played while it hurries (None: as many as can)."""
 
     def __init__(
         self, row: Row, control: Control, producing: Producing, following: Following, source: Callable[[int], Source],
-        empty: Callable[[], None], settled: Callable[[], bool], every: Callable[[], None],
+        empty: Callable[[], None], settled: Callable[[], bool], every: Callable[[], None], most: Callable[[], float | None],
     ) -> None:  # fmt: skip
         self._row = row
         self._control = control
@@ -47,6 +50,8 @@ class Player:
         self._empty = empty
         self._settled = settled
         self._every = every
+        self._most = most
+        self._rests_until = 0.0
         self._period = row.period
         self._mark_us = int(row.mark.get("at_us", self._period.since_us))
         self._produced = row.produced
@@ -121,16 +126,20 @@ class Player:
             return []
         now = time.monotonic()
         until = self._pace.target_us if self._pace.hurries else self._pace.clock_us(now)
-        if self._pace.hurries and (self._following.ahead > MOST_AHEAD or self._following.behind > MOST_BEHIND):
+        if self._pace.hurries and (now < self._rests_until or self._following.ahead > MOST_AHEAD or self._following.behind > MOST_BEHIND):
             await self._idle(IDLE_SECONDS)
             return []
         buffer, due = self._buffer, []
-        if until is None or buffer[-1].at_us <= until:
+        most = self._most() if self._pace.hurries else None
+        size = len(buffer) if most is None else round(most * BURST_SECONDS)
+        if size >= len(buffer) and (until is None or buffer[-1].at_us <= until):
             due = [*buffer]
             buffer.clear()
         else:
-            while buffer[0].at_us <= until:
+            while len(due) < size and (until is None or buffer[0].at_us <= until):
                 due.append(buffer.popleft())
+        if most is not None:
+            self._rests_until = max(now, self._rests_until) + len(due) / most
         if due and not self._pace.hurries:
             self._errors.extend(max(0.0, (until - record.at_us) / 1e6 / self._pace.rate) for record in due if until is not None)
         elif not due and self._pace.hurries and until is not None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -51,17 +51,17 @@ def run(settings: Settings, bootstrap: str) -> None:
     try:
         if not control.lock(settings.space):
             raise Misconfigured(f"the replay of {settings.space} is being played already", "`ioc replay status` shows it")
-        with Yielding(settings):
-            uvloop.run(_until_it_ends(settings, bootstrap, control, worker))
+        with Yielding(settings) as gives_way:
+            uvloop.run(_until_it_ends(settings, bootstrap, control, worker, gives_way.most))
     finally:
         worker.end()
         control.close()
 
 
-async def _until_it_ends(settings: Settings, bootstrap: str, control: Control, worker: Worker) -> None:
+async def _until_it_ends(settings: Settings, bootstrap: str, control: Control, worker: Worker, most: Callable[[], float | None]) -> None:
     while True:
         try:
-            await _once(settings, bootstrap, control, worker)
+            await _once(settings, bootstrap, control, worker, most)
             return
         except Retry as away:
             log.warning(f"{away.wrong}; the replay goes on when it is back")
@@ -73,7 +73,7 @@ async def _until_it_ends(settings: Settings, bootstrap: str, control: Control, w
             return
 
 
-async def _once(settings: Settings, bootstrap: str, control: Control, worker: Worker) -> None:
+async def _once(settings: Settings, bootstrap: str, control: Control, worker: Worker, most: Callable[[], float | None]) -> None:
     row = control.row(settings.space)
     control.say(settings.space, ended_at=None, wrong=None)
     producing = Producing(settings, bootstrap)
@@ -90,6 +90,7 @@ async def _once(settings: Settings, bootstrap: str, control: Control, worker: Wo
         empty=lambda: empty(settings, bootstrap),
         settled=lambda: settled(settings, row.until),
         every=_Watch(settings, worker),
+        most=most,
     )  # fmt: skip
     try:
         await producing.start()

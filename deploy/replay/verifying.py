@@ -79,7 +79,7 @@ def verify(
     live = settings.model_copy(update={"space": LIVE})
     name = SCRATCH + secrets.token_hex(4)
     options = f"-c search_path={schema(LIVE)},public -c application_name=ioc-replay"
-    with Yielding(live.model_copy(update={"space": name})):
+    with Yielding(live.model_copy(update={"space": name})) as gives_way:
         try:
             with reaching(), psycopg.connect(replay_dsn(live), options=options, connect_timeout=5) as snapshot:
                 give_way(snapshot)
@@ -88,7 +88,7 @@ def verify(
                 if period is None:
                     return None
                 own = whole.make(live, name, label="kiểm chứng", rules="live", code=code, fleeting=True)
-                return _verify(snapshot, live, own, period, is_whole, from_beginning, in_order, who, code, begun)
+                return _verify(snapshot, live, own, period, is_whole, from_beginning, in_order, who, code, begun, gives_way.most)
         finally:
             _forget(live, name)
 
@@ -106,7 +106,7 @@ def _forget(live: Settings, name: str) -> None:
 
 def _verify(
     snapshot: psycopg.Connection[Any], live: Settings, own: Settings, period: Period, is_whole: bool, from_beginning: bool, in_order: bool,
-    who: str, code: Path | None, begun: Callable[[Settings], None],
+    who: str, code: Path | None, begun: Callable[[Settings], None], most: Callable[[], float | None],
 ) -> Found:  # fmt: skip
     events = extent.count(snapshot, period)
     with Control(replay_dsn(live)) as control:
@@ -119,7 +119,7 @@ def _verify(
                 connection.execute("update rule set enabled = false")  # they look at minutes from before the period
         begun(own)
         started = datetime.now(UTC)
-        uvloop.run(_play(snapshot, own, period, control, in_order, code))
+        uvloop.run(_play(snapshot, own, period, control, in_order, code, most))
         played = datetime.now(UTC)
     cells, lives, differences = _compared(snapshot, own, period, is_whole)
     firings, more = _firings(snapshot, live, own, period, is_whole, in_order)
@@ -156,8 +156,9 @@ def shuffled(records: Iterator[Record], seed: int) -> Iterator[Record]:
 
 
 async def _play(
-    snapshot: psycopg.Connection[Any], own: Settings, period: Period, control: Control, in_order: bool, code: Path | None
-) -> None:
+    snapshot: psycopg.Connection[Any], own: Settings, period: Period, control: Control, in_order: bool, code: Path | None,
+    most: Callable[[], float | None],
+) -> None:  # fmt: skip
     def source() -> Iterator[Record]:
         read = archived.reader(own.model_copy(update={"space": LIVE}))
         told = history.records(snapshot, period, False, read)
@@ -169,7 +170,15 @@ async def _play(
     worker = Worker(own, code)
     row = replace(control.row(own.space), clock=moment(period.since_us))
     player = Player(
-        row, control, producing, following, lambda _: source, lambda: None, lambda: settled(own, moment(period.until_us)), worker.ensure
+        row,
+        control,
+        producing,
+        following,
+        lambda _: source,
+        lambda: None,
+        lambda: settled(own, moment(period.until_us)),
+        worker.ensure,
+        most,
     )
     try:
         await producing.start()

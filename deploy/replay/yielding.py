@@ -1,4 +1,5 @@
-"""A replay leaves half of the processors alone while live is at work (docs/decisions/0018-idle-replays.md)."""
+"""A replay leaves half of the processors alone, and goes no faster than live's commits bear, while live is at work
+(docs/decisions/0018-idle-replays.md)."""
 
 import contextlib
 import os
@@ -24,7 +25,7 @@ select coalesce((select committed_at > clock_timestamp() - interval '2 seconds' 
 
 class Yielding:
     """While it is entered, this process, what it started and their sessions in the database (where that runs here) have all processors while live takes
-    nothing in, else the half with the higher numbers. settings: of the space."""
+    nothing in, else the half with the higher numbers, and there is a limit to what may be played. settings: of the space."""
 
     def __init__(self, settings: Settings, live: str = LIVE) -> None:
         self._dsn = replay_dsn(settings)
@@ -32,29 +33,34 @@ class Yielding:
         self._query = sql.SQL(_LOOK).format(sql.Identifier(schema(live)))
         self._connection: psycopg.Connection[Any] | None = None
         self._processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
+        self._each, self._busy = settings.spaces.beside_live, False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="replay-yielding", daemon=True)
 
     def __enter__(self) -> Self:
         """Looked at once already when it comes back, unless the database is away."""
-        if len(self._processors) > 1:
-            with contextlib.suppress(Retry):
-                self()
-            self._thread.start()
+        with contextlib.suppress(Retry):
+            self()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """All processors again for this process."""
         self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._thread.join()
         if self._connection is not None:
             self._connection.close()
         keep_to([os.getpid()], self._processors)
 
     def __call__(self) -> None:
         """Look now. Raises Retry while the database is away."""
-        self._keep_to(half(self._processors) if self._look() else self._processors)
+        self._busy = self._look()
+        if len(self._processors) > 1:
+            self._keep_to(half(self._processors) if self._busy else self._processors)
+
+    def most(self) -> float | None:
+        """How many records a second may be played now; None: as many as can."""
+        return self._each * max(1, len(half(self._processors))) if self._busy else None
 
     def _watch(self) -> None:
         while not self._ended.wait(EVERY_SECONDS):

@@ -63,9 +63,11 @@ class Stage:
             connection.execute("checkpoint")
 
     def settle(self) -> None:
-        """Vacuum what was filled, as autovacuum would beside whatever is measured next."""
+        """Vacuum what was filled, as autovacuum would beside whatever is measured next; checkpoint, so that the database's log has files to use again, as
+        that of a database has that was not made just now."""
         with self.connect() as connection:
             connection.execute("vacuum analyze")
+            connection.execute("checkpoint")
 
     def peer_tables(self, peer: str, key: str = "primary key (event_time, id)") -> dict[str, str]:
         """Department -> a table of the peer's own with the columns of our raw table and a unique key; made when absent."""

@@ -174,5 +174,7 @@ def test_make_takes_a_python_that_was_built_with_optimisations(tmp_path: Path, b
         program = tmp_path / name
         program.write_text(f'#!/bin/sh\ncase "$2" in *optimizations*) exit {0 if answer else 1} ;; esac\n')
         program.chmod(0o755)
-    found = subprocess.run([ROOT / "deploy" / "find-python"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(
+        [ROOT / "deploy" / "find-python"], env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True
+    ).stdout
     assert (found.strip() == str(tmp_path / "python3")) == (built == "with optimisations")

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -20,6 +21,7 @@ from psycopg import sql
 from deploy.embedded import kafka, timescale
 from deploy.embedded import parts as embedded
 from deploy.embedded.parts import Parts
+from deploy.replay.yielding import half
 from sinks import proof
 from sinks.evaluator import Evaluator
 from sinks.roles import ingest_dsn
@@ -160,6 +162,26 @@ def test_a_replay_as_fast_as_it_goes_makes_what_live_made(house: House, drill: s
     told = house.ioc("replay", "start", *PERIOD, "--speed", "max", space=drill)
     stored = sum(house.live.rows(f"select count(*) from {name}_event")[0][0] for name in NAMES)
     assert (told["state"], told["produced"], told["total"], told["share"]) == ("done", stored, stored, 1.0)
+    house.same_as_live(drill)
+
+
+def test_a_replay_beside_a_live_at_work_goes_no_faster_than_it_may(house: House, drill: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 300
+    monkeypatch.setenv("IOC_SPACES__BESIDE_LIVE", str(most))
+    with house.live.connect() as connection, subprocess.Popen(
+        [sys.executable, "-m", "deploy", "replay", "start", *PERIOD, "--speed", "max", "--json"],
+        cwd=HERE, env=house.environment(drill), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as playing:  # fmt: skip
+        begun = 0.0
+        while playing.poll() is None:
+            connection.execute("update batch set committed_at = clock_timestamp() where batch = (select max(batch) from batch)")
+            if not begun and house.ask("select from ioc.replay where space = %s and produced > 0", drill):
+                begun = time.monotonic()
+            time.sleep(0.1)
+        took = time.monotonic() - begun
+    row = house.status(drill)
+    assert row["state"] == "done"
+    assert took > row["produced"] / (most * max(1, len(half(os.sched_getaffinity(0))))) - 2
     house.same_as_live(drill)
 
 
@@ -415,7 +437,7 @@ def test_what_arrives_while_live_is_verified_does_not_disturb_the_proof(house: H
     command = [sys.executable, "-m", "deploy", "replay", "verify", *part, "--json"]
     live = Space(house.settings, house.parts, "live")
     number = 0
-    with subprocess.Popen(command, cwd=HERE, env=house.environment("live"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as proving:
+    with subprocess.Popen(command, cwd=HERE, env=house.environment("live"), stdout=subprocess.PIPE) as proving:
         while proving.poll() is None:
             number += 1
             at_us = int(START.timestamp()) * 10**6 + 9 * 3600 * 10**6

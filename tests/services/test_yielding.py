@@ -51,13 +51,16 @@ def test_a_replay_keeps_to_half_of_the_processors_while_live_is_at_work(
     try:
         with Yielding(space.settings, live=space.name) as gives_way:
             assert [os.sched_getaffinity(pid) for pid in those] == [ALL] * 5  # live never took anything in
+            assert gives_way.most() is None
             committed(space, "0 seconds")
             gives_way()
             assert [os.sched_getaffinity(pid) for pid in those] == [half(ALL)] * 5
+            assert gives_way.most() == space.settings.spaces.beside_live * len(half(ALL))
             assert os.sched_getaffinity(other.info.backend_pid) == ALL  # nobody else's
             committed(space, "3 seconds")
             gives_way()
             assert [os.sched_getaffinity(pid) for pid in those] == [ALL] * 5
+            assert gives_way.most() is None
             committed(space, "0 seconds")
             gives_way()
         given_back = [os.sched_getaffinity(pid) for pid in those[:2]]
