@@ -131,7 +131,7 @@ class Player:
             return []
         buffer, due = self._buffer, []
         most = self._most() if self._pace.hurries else None
-        size = len(buffer) if most is None else round(most * BURST_SECONDS)
+        size = len(buffer) if most is None else max(1, round(most * BURST_SECONDS))
         if size >= len(buffer) and (until is None or buffer[-1].at_us <= until):
             due = [*buffer]
             buffer.clear()

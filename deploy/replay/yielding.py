@@ -33,7 +33,9 @@ class Yielding:
         self._query = sql.SQL(_LOOK).format(sql.Identifier(schema(live)))
         self._connection: psycopg.Connection[Any] | None = None
         self._processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
-        self._each, self._busy = settings.spaces.beside_live, False
+        self._beside = half(self._processors) or self._processors
+        self._most = settings.spaces.beside_live * max(1, len(self._beside))
+        self._busy = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="replay-yielding", daemon=True)
 
@@ -55,12 +57,11 @@ class Yielding:
     def __call__(self) -> None:
         """Look now. Raises Retry while the database is away."""
         self._busy = self._look()
-        if len(self._processors) > 1:
-            self._keep_to(half(self._processors) if self._busy else self._processors)
+        self._keep_to(self._beside if self._busy else self._processors)
 
     def most(self) -> float | None:
         """How many records a second may be played now; None: as many as can."""
-        return self._each * max(1, len(half(self._processors))) if self._busy else None
+        return self._most if self._busy else None
 
     def _watch(self) -> None:
         while not self._ended.wait(EVERY_SECONDS):

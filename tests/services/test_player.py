@@ -172,12 +172,14 @@ def test_a_replay_beside_a_live_at_work_goes_no_faster_than_it_may(house: House,
         [sys.executable, "-m", "deploy", "replay", "start", *PERIOD, "--speed", "max", "--json"],
         cwd=HERE, env=house.environment(drill), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     ) as playing:  # fmt: skip
-        begun = 0.0
-        while playing.poll() is None:
+
+        def live_works() -> bool:
             connection.execute("update batch set committed_at = clock_timestamp() where batch = (select max(batch) from batch)")
-            if not begun and house.ask("select from ioc.replay where space = %s and produced > 0", drill):
-                begun = time.monotonic()
-            time.sleep(0.1)
+            return True
+
+        eventually(lambda: live_works() and house.ask("select from ioc.replay where space = %s and produced > 0", drill), 120, 0.1)
+        begun = time.monotonic()
+        eventually(lambda: live_works() and playing.poll() is not None, 120, 0.1)
         took = time.monotonic() - begun
     row = house.status(drill)
     assert row["state"] == "done"
