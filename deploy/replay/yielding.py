@@ -1,5 +1,7 @@
-"""A replay leaves half of the processors alone, and goes no faster than live's commits bear, while live is at work
-(docs/decisions/0018-idle-replays.md)."""
+"""While live is at work a replay leaves it half of the processors, and goes no faster than its commits bear.
+
+Why, and what was tried: docs/decisions/0018-idle-replays.md.
+"""
 
 import contextlib
 import os
