@@ -74,7 +74,6 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
     decided: list[rules.Run] = []
     replayed: list[replay.Run] = []
     pacing: list[dict[str, float]] = []
-    together: list[beside.Run] = []
     there.peer_tables("limit")
     blocks = limits.ready(there) if "limits" in chosen else []
     python = peers.quix_python() if "quix" in chosen else None
@@ -83,20 +82,13 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
         if "ours" in chosen:
             mine.append(ours.run(there))
             console.say(f"  our worker {mine[-1].committed.rate:,.0f} events/s, figures {mine[-1].followed_rate:,.0f} events/s")
-        if {"replay", "beside"} & {*chosen}:
+        if "replay" in chosen:
             if "ours" not in chosen:
                 ours.run(there)
             there.settle()
-        if "replay" in chosen:
             replayed.append(replay.run(there))
             pacing.append(replay.paced(there))
             console.say(f"  replayed in {replayed[-1].seconds:.1f} s, {replayed[-1].differences} rows differ")
-        if "beside" in chosen:
-            together.append(beside.run(there))
-            run = together[-1]
-            console.say(
-                f"  p99 alone {run.alone_ms:,.0f} ms, beside a replay {run.beside_ms:,.0f} ms, beside a drill {run.drill_ms:,.0f} ms"
-            )
         if "limits" in chosen:
             copied.append(limits.copy_rate(there, blocks))
             consumed.append(limits.consume_rate(there))
@@ -116,6 +108,7 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
         if "rules" in chosen:
             decided.append(rules.run(there.settings))
             console.say(f"  {rules.RULES} rules, {decided[-1].cpu:.2f} s of CPU a second")
+    together = _together(there, runs, filled=bool({"ours", "replay"} & {*chosen})) if "beside" in chosen else []
     found = _of_ours(mine) if mine else []
     if copied:
         found.append(median("limit: COPY, temporary table, insert on conflict", "rows/s", copied))
@@ -131,6 +124,22 @@ def _measure(there: Stage, runs: int, chosen: Sequence[str]) -> list[Figure]:
         + (replay.of(replayed, total, pacing) if replayed else [])
         + (beside.of(together) if together else [])
     )
+
+
+def _together(there: Stage, runs: int, filled: bool) -> list[beside.Run]:
+    """After everything else: what live is sent meanwhile stays in Kafka, and no other figure is of it. filled: live holds the day already."""
+    if not filled:
+        ours.run(there)
+    found: list[beside.Run] = []
+    for number in range(1, runs + 1):
+        there.settle()
+        run = beside.run(there)
+        found.append(run)
+        console.say(
+            f"run {number} of {runs}: live's p99 alone {run.alone_ms:,.0f} ms, "
+            f"beside a replay {run.beside_ms:,.0f} ms, beside a drill {run.drill_ms:,.0f} ms"
+        )
+    return found
 
 
 def _of_ours(runs: Sequence[ours.Run]) -> list[Figure]:
