@@ -278,7 +278,9 @@ def _times(row: Row) -> str:
 
 
 def _state(row: Row) -> str:
-    return row.state if row.alive or row.state in ENDED else f"{row.state}, but its player is gone"
+    if row.state in ENDED:
+        return row.state
+    return f"{row.state}{', gives way to live' if row.most_rate else ''}" if row.alive else f"{row.state}, but its player is gone"
 
 
 def _show(row: Row, as_json: bool) -> None:

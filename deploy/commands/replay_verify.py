@@ -130,7 +130,7 @@ def _watched(chosen: Settings, work: Callable[[Callable[[Settings], None]], Foun
                             return
                         done = row.produced >= row.total
                         share = min(1.0, row.produced / max(1, row.total))
-                        words = "figures, rules, comparison" if done else "playing"
+                        words = "figures, rules, comparison" if done else "playing, gives way to live" if row.most_rate else "playing"
                         bar.update(task, description=words, completed=share, more=f"{row.produced:,} of {row.total:,}".replace(",", "."))
 
             if not bar.disable:

@@ -52,6 +52,11 @@ class Row:
         return Period(micros(self.since), micros(self.until), self.follows, tuple(self.departments), units)
 
     @property
+    def most_rate(self) -> float | None:
+        """How many records a second it may play, since it gives way to a live at work; None: as many as can."""
+        return self.mark.get("most_rate") if self.alive else None
+
+    @property
     def share(self) -> float:
         """How much of the period is in the figures, 0 to 1."""
         return min(1.0, max(0.0, (self.followed - self.since) / (self.until - self.since)))
@@ -63,6 +68,7 @@ class Row:
         found = {name: getattr(self, name) for name in names}
         return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in found.items()} | {
             "share": round(self.share, 4),
+            "most_rate": self.most_rate,
             "scenario": self.scenario is not None,
         }
 

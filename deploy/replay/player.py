@@ -236,7 +236,8 @@ class Player:
         return "catching up" if self._pace.target_us is not None else "playing"
 
     def _say(self, state: str, sought: datetime | None = None) -> None:
-        mark = {"at_us": self._mark_us, "pacing_ms": self.pacing_ms}
+        limited = self._pace.hurries and state in ("playing", "catching up")
+        mark = {"at_us": self._mark_us, "pacing_ms": self.pacing_ms, "most_rate": self._most() if limited else None}
         clock_us = min(self._pace.clock_us(time.monotonic()), self._period.until_us)
         self._control.beat(
             self._row.space, clock_us, 0.0 if state in ("done", "stopped") else self._pace.rate, state=state,

@@ -28,7 +28,7 @@ _COLUMNS = (
 )
 _ASKED = ("wanted", "speed", "seek_to", "state", "clock_rate", "wrong")
 _LOOK = f"""SELECT s.name, s.label, r.scenario, r.space IS NOT NULL AS replayed, ioc.replayed(s.name) AS now, r.{", r.".join(_COLUMNS)},
-  extract(epoch FROM clock_timestamp() - r.beat_at) AS silent_seconds
+  (r.mark->>'most_rate')::float8 AS most_rate, extract(epoch FROM clock_timestamp() - r.beat_at) AS silent_seconds
 FROM ioc.space s LEFT JOIN ioc.replay r ON r.space = s.name WHERE s.name = %(space)s"""  # noqa: S608  # our own words
 _SPACES = """SELECT s.name, s.label, r.scenario, r.state, r.since, r.until
 FROM ioc.space s LEFT JOIN ioc.replay r ON r.space = s.name ORDER BY s.name"""
@@ -71,7 +71,7 @@ class SpaceClock(Clock):
 
     def told(self) -> dict[str, Any]:
         """space: {name, label, scenario}; machine: the machine's time; rate: how fast its clock goes; replay: as in ioc.replay (times in ms, silent_seconds since the
-        player's last sign of life), null where there is none. Nothing for a space that is not registered."""
+        player's last sign of life, most_rate: records a second it may play beside a live at work), null where there is none. Nothing for a space that is not registered."""
         row = self._row
         if not row:
             return {}
@@ -79,7 +79,7 @@ class SpaceClock(Clock):
         machine = round(time.time() * 1000)
         if not row["replayed"]:
             return {"space": space, "machine": machine, "rate": 1, "replay": None}
-        replay = {name: row[name] for name in (*_COLUMNS, "silent_seconds")}
+        replay = {name: row[name] for name in (*_COLUMNS, "most_rate", "silent_seconds")}
         return {"space": space, "machine": machine, "rate": row["clock_rate"], "replay": replay}
 
     def steered(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import httpx
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
+from psycopg.types.json import Jsonb
 
 from deploy.embedded.parts import Parts
 from grafana.wall import access, assets, rooms
@@ -149,6 +150,9 @@ def test_the_clock_runs_at_the_rate_of_the_replay(browser: Browser, wall: Served
         expect(page.locator(".steer .left")).to_have_text("")
         drill.plays(state="playing", wanted="play", clock=drill.clock, clock_rate=60, rate=412)
         expect(page.locator("#said")).to_have_text("đang phát, nhanh 60 lần, 412 tin/giây")
+        drill.plays(mark=Jsonb({"most_rate": 2000}), clock_rate=0, rate=1998)
+        expect(page.locator("#said")).to_have_text("đang phát, 1.998 tin/giây, nhường luồng trực tiếp")
+        drill.plays(mark=Jsonb({}), clock=drill.clock, clock_rate=60, rate=412)
         expect(page.locator(".steer .left")).to_have_text(re.compile("^còn (3|2) phút$"))
         eventually(lambda: (handle.get_attribute("aria-valuetext") or "") >= local(drill.clock + timedelta(minutes=3)), 30)
         expect(page.get_by_role("button", name="60×", exact=True)).to_have_attribute("aria-pressed", "true")

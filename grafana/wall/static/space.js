@@ -37,9 +37,10 @@ export function away({ state, silent_seconds: silent }) {
   return ["playing", "catching up", "paused"].includes(state) && (silent === null || silent > AWAY_SECONDS);
 }
 
-function rate({ state, clock_rate: times, rate: events }) {
-  if (state === "playing") return [...(times ? [`nhanh ${number(times, times < 1 ? 1 : 0)} lần`] : []), `${number(events)} tin/giây`];
-  return state === "catching up" ? [`${number(events)} tin/giây`] : [];
+function rate({ state, clock_rate: times, rate: events, most_rate: most }) {
+  const said = [`${number(events)} tin/giây`, ...(most ? ["nhường luồng trực tiếp"] : [])];
+  if (state === "playing") return [...(times ? [`nhanh ${number(times, times < 1 ? 1 : 0)} lần`] : []), ...said];
+  return state === "catching up" ? said : [];
 }
 
 /** As honest.js judges a department, at the time up to which the replay's events are in the figures: what comes after was not asked yet. */
