@@ -70,8 +70,9 @@ class SpaceClock(Clock):
         return min(_moment(self._row["now"]) + timedelta(seconds=passed), _moment(self._row["until"]))
 
     def told(self) -> dict[str, Any]:
-        """space: {name, label, scenario}; machine: the machine's time; rate: how fast its clock goes; replay: as in ioc.replay (times in ms, silent_seconds since the
-        player's last sign of life, most_rate: records a second it may play beside a live at work), null where there is none. Nothing for a space that is not registered."""
+        """space: {name, label, scenario}; machine: the machine's time; rate: how fast its clock goes; replay: as in ioc.replay (times in ms, silent_seconds
+        since the player's last sign of life, most_rate: records a second it may play beside a live at work), null where there is none. Nothing for a space
+        that is not registered."""
         row = self._row
         if not row:
             return {}
