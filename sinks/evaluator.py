@@ -26,7 +26,7 @@ STILL_SECONDS = 60
 """A round of many rules computes for seconds between two statements."""
 NEAR, LATE_EVERY_SECONDS, OLDEST = 120, 15, 35 * DAY
 """Minutes that changed within the last NEAR are decided again in the next round, older ones every LATE_EVERY_SECONDS, those older than OLDEST
-not at all (`ioc rules verify` tells)."""
+not at all (`ioc rules verify` tells); those ahead of the clock when it gets there, for it may have been set back."""
 
 
 class Evaluator(Session):
@@ -131,15 +131,17 @@ class Evaluator(Session):
         row = connection.execute("select extract(epoch from clock())::float8").fetchone()
         assert row is not None  # noqa: S101  # a select without from has one row
         clock = self._clock() if self._clock else float(row[0])
-        limit = int(clock // 60) - NEAR
-        take = "delete from owed_minute where minute {} %s returning department, extract(epoch from minute)::bigint / 60"
+        now = int(clock // 60)
+        limit = now - NEAR
+        take = "delete from owed_minute where minute between %s and %s returning department, extract(epoch from minute)::bigint / 60"
         near: dict[str, int] = {}
-        for department, minute in connection.execute(take.format(">="), [moment(limit * MINUTE_US)]):
+        for department, minute in connection.execute(take, [moment(limit * MINUTE_US), moment(now * MINUTE_US)]):
             near[department] = min(near.get(department, minute), minute)
         late: dict[str, list[int]] = {}
-        if clock - self._late_at >= LATE_EVERY_SECONDS:
+        if not 0 <= clock - self._late_at < LATE_EVERY_SECONDS:
             self._late_at = clock
-            found = {(name, at) for name, at in connection.execute(take.format("<"), [moment(limit * MINUTE_US)]) if at >= limit - OLDEST}
+            before = ["-infinity", moment((limit - 1) * MINUTE_US)]
+            found = {(name, at) for name, at in connection.execute(take, before) if at >= limit - OLDEST}
             for department, minute in sorted(found):
                 late.setdefault(department, []).append(minute)
         return Owed(clock, near, late)

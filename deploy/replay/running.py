@@ -168,12 +168,12 @@ def _ends(settings: Settings, bootstrap: str) -> dict[Partition, int]:
 
 
 def settled(settings: Settings, until: datetime) -> bool:
-    """Whether every rule of the space is decided up to `until`, and nothing is owed."""
+    """Whether every rule of the space is decided up to `until`, and nothing is owed up to there."""
     query = (
-        "select not exists (select from owed) and not exists (select from owed_minute) and not exists (select from rule left join judged on rule = name "
-        "where enabled and greatest(since, coalesce(until, since)) < date_trunc('minute', %s::timestamptz))"
+        "select not exists (select from owed) and not exists (select from owed_minute where minute <= %(until)s) and not exists ("
+        "select from rule left join judged on rule = name where enabled and greatest(since, coalesce(until, since)) < date_trunc('minute', %(until)s::timestamptz))"
     )
     options = f"-c search_path={schema(settings.space)},public"
     with reaching(), psycopg.connect(ingest_dsn(settings), options=options, connect_timeout=5) as connection:
-        found = connection.execute(query, [until]).fetchone()
+        found = connection.execute(query, {"until": until}).fetchone()
     return bool(found and found[0])

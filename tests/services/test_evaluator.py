@@ -64,12 +64,13 @@ def stand(space: Space, body: str, minutes_ago: int = 60) -> None:
         stand_all(connection, [body], minutes_ago)
 
 
-def spoken(space: Space) -> None:
-    """The source gave a sign of life in each of the last two hours' minutes."""
+def spoken(space: Space, hours: int = 2) -> None:
+    """The source gave a sign of life in each of the last hours' minutes."""
     with space.connect() as connection:
         connection.execute(
             "insert into heard_1m select 'payment', 'bank', m, m + interval '59 seconds', m, m "
-            "from generate_series(date_trunc('minute', now()) - interval '2 hours', now() - interval '1 minute', interval '1 minute') m"
+            "from generate_series(date_trunc('minute', now()) - make_interval(hours => %s), now() - interval '1 minute', interval '1 minute') m",
+            [hours],
         )
 
 
@@ -115,6 +116,25 @@ def test_a_late_event_shows_a_firing_that_was_missed(space: Space, evaluator: Ev
     [(_, since, until, peak)] = firings(space)
     minute = at_us // MINUTE_US
     assert (since, until, peak) == (moment(minute * MINUTE_US), moment((minute + 5) * MINUTE_US), 3.0)
+
+
+def test_what_changes_ahead_of_a_clock_that_was_set_back_is_decided_when_it_gets_there(space: Space, rang: Rang) -> None:
+    stand(space, MISMATCH, minutes_ago=240)
+    spoken(space, hours=5)
+    arrived = now_us()
+    times = [arrived / 1e6]
+    evaluator = Evaluator(ingest_dsn(space.settings), space.name, rang, lambda: times[-1])
+    evaluator.evaluate()
+    times.append(times[0] - 3600)
+    mismatched(space, range(3), arrived - 30 * MINUTE_US)
+    mismatched(space, range(3, 6), arrived - 200 * MINUTE_US, "38002")
+    mismatched(space, range(6, 9), arrived - 70 * MINUTE_US, "38003")
+    evaluator.evaluate()
+    assert {*rang.words} == {("payment-mismatch", "missed", "38002"), ("payment-mismatch", "missed", "38003")}
+    times.append(times[0] + 20)
+    evaluator.evaluate()
+    evaluator.close()
+    assert rang.words[2:] == [("payment-mismatch", "missed", "38001")]
 
 
 def test_a_correction_withdraws_what_never_was(space: Space, evaluator: Evaluator, rang: Rang) -> None:
